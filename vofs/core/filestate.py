@@ -1,0 +1,391 @@
+"""The state of one cached file: what is present, what is dirty, what is being moved where.
+
+Pure: no I/O, no lock, no clock.  `CachedFile` owns exactly one and calls it with its lock held; the
+model test drives the same object against a bytearray.  Two things live here:
+
+* the life of the file (`Life`) and of its upload (`Upload`), changed only by the table
+  `TRANSITIONS`; an event that the table does not hold raises `IllegalTransition`;
+* the byte sets.  `dirty <= present <= [0, size)`; claims are disjoint; bytes at or beyond
+  `backing_end`, the lowest size since the base version was attached, are never fetched, because a
+  truncate followed by an extension must read zeros and not what the service still holds.
+
+A file is clean when `generation == stored_generation`: every change counts one generation up, and
+an upload clears dirtiness only for the generation that its ticket was cut from.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vofs.core.errors import IllegalTransition
+from vofs.core.nodes import VersionToken
+from vofs.core.spans import Span, SpanSet, clip
+
+
+class Life(enum.Enum):
+    """Whether the file still has a name."""
+
+    ATTACHED = "attached"
+    DETACHED = "detached"  # unlinked or replaced while open: goes on, is never uploaded
+    CLOSED = "closed"
+
+
+class Upload(enum.Enum):
+    """Where the file is on its way to the service."""
+
+    IDLE = "idle"  # clean, or dirty and not yet due
+    QUEUED = "queued"
+    UPLOADING = "uploading"
+    IN_DOUBT = "in-doubt"  # a PUT began and its fate is unknown (R1)
+    CONFLICT = "conflict"
+    FAILED = "failed"
+
+
+class Event(enum.Enum):
+    """What can happen to the upload of a file."""
+
+    QUEUE = "queue"  # it is due: flush, release, mount, user
+    CUT = "cut"  # a worker takes a ticket
+    STORED = "stored"  # proved to be on the service (R7)
+    RETRY = "retry"  # not stored for sure; send again later
+    DOUBT = "doubt"  # a begun PUT broke on a service that truncates
+    RESEND = "resend"  # the doubt is settled: our PUT did not arrive
+    FAIL = "fail"  # permanent; kept and listed
+    CONFLICT = "conflict"  # the service holds somebody else's version
+    DETACH = "detach"  # the name is gone
+
+
+TRANSITIONS: dict[tuple[Upload, Event], Upload] = {
+    (Upload.IDLE, Event.QUEUE): Upload.QUEUED,
+    (Upload.IDLE, Event.CONFLICT): Upload.CONFLICT,
+    (Upload.IDLE, Event.DETACH): Upload.IDLE,
+    (Upload.QUEUED, Event.QUEUE): Upload.QUEUED,
+    (Upload.QUEUED, Event.CUT): Upload.UPLOADING,
+    (Upload.QUEUED, Event.RETRY): Upload.QUEUED,
+    (Upload.QUEUED, Event.FAIL): Upload.FAILED,
+    (Upload.QUEUED, Event.CONFLICT): Upload.CONFLICT,
+    (Upload.QUEUED, Event.DETACH): Upload.IDLE,
+    (Upload.UPLOADING, Event.QUEUE): Upload.UPLOADING,
+    (Upload.UPLOADING, Event.STORED): Upload.IDLE,
+    (Upload.UPLOADING, Event.RETRY): Upload.QUEUED,
+    (Upload.UPLOADING, Event.DOUBT): Upload.IN_DOUBT,
+    (Upload.UPLOADING, Event.FAIL): Upload.FAILED,
+    (Upload.IN_DOUBT, Event.QUEUE): Upload.IN_DOUBT,
+    (Upload.IN_DOUBT, Event.STORED): Upload.IDLE,
+    (Upload.IN_DOUBT, Event.RESEND): Upload.QUEUED,
+    (Upload.IN_DOUBT, Event.FAIL): Upload.FAILED,
+    (Upload.IN_DOUBT, Event.CONFLICT): Upload.CONFLICT,
+    (Upload.IN_DOUBT, Event.DETACH): Upload.IDLE,
+    (Upload.FAILED, Event.QUEUE): Upload.QUEUED,
+    (Upload.FAILED, Event.DETACH): Upload.IDLE,
+    (Upload.CONFLICT, Event.QUEUE): Upload.CONFLICT,
+    (Upload.CONFLICT, Event.DETACH): Upload.IDLE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to download [start, end) of one version of the file.
+
+    Attributes:
+        number: unique within the file.
+        start: first byte.
+        end: one past the last byte.
+        epoch: the version of the file's backing that the claim is for.
+    """
+
+    number: int
+    start: int
+    end: int
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One upload: the bytes [0, size) as they were when it was cut (R3).
+
+    Attributes:
+        generation: what the file's generation was.
+        size: bytes to send.
+        base: the version that the service held then, or None: it never had the file.
+    """
+
+    generation: int
+    size: int
+    base: VersionToken | None
+
+
+class FileState:
+    """See the module's docstring.  Call everything with the file's lock held.
+
+    Args:
+        base: the version on the service, or None for a file that it never had.
+        size: current size in bytes.
+    """
+
+    def __init__(self, base: VersionToken | None, size: int) -> None:
+        self.life = Life.ATTACHED
+        self.upload = Upload.IDLE
+        self.base = base
+        self.size = size
+        self.backing_end = size if base is not None else 0
+        self.present = SpanSet()
+        self.dirty = SpanSet()
+        self.generation = 0
+        self.stored_generation = 0
+        self.ticket: Ticket | None = None
+        self.epoch = 0
+        self._claims: dict[int, Claim] = {}
+        self._next_claim = 0
+        self._sent = 0
+        self._aside = SpanSet()
+        self._dirty_since_cut = SpanSet()
+        self._lowest_since_cut = size
+
+    @classmethod
+    def created(cls) -> FileState:
+        """A file that exists only here, empty and dirty: it still has to be made there."""
+        state = cls(None, 0)
+        state.generation = 1
+        return state
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something of this file is not on the service."""
+        return self.generation != self.stored_generation
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every byte of the file is here."""
+        return self.present.covers(0, self.size)
+
+    def apply(self, event: Event) -> None:
+        """Move the upload on by `event`.
+
+        Raises:
+            IllegalTransition: the table does not allow it in this state.
+        """
+        target = TRANSITIONS.get((self.upload, event))
+        if target is None:
+            raise IllegalTransition(f"{event} while {self.upload}")
+        self.upload = target
+
+    # -- reading and fetching -------------------------------------------------------------------
+
+    def gaps(self, start: int, end: int) -> list[Span]:
+        """The parts of [start, end), clipped to the size, that are not here."""
+        start, end = clip((start, end), (0, self.size))
+        return self.present.gaps(start, end)
+
+    def claim(self, start: int, end: int) -> list[Claim]:
+        """Claim what is missing in [start, end) and claimed by nobody yet.
+
+        Returns:
+            The new claims, disjoint from all others; the caller downloads or releases each.
+            Bytes that are missing and not in them are somebody else's: wait for those.
+        """
+        free = SpanSet(self.gaps(start, end))
+        for other in self._claims.values():
+            free.remove(other.start, other.end)
+        claims = []
+        for gap_start, gap_end in free:
+            claim = Claim(self._next_claim, gap_start, gap_end, self.epoch)
+            self._next_claim += 1
+            self._claims[claim.number] = claim
+            claims.append(claim)
+        return claims
+
+    def release(self, claim: Claim) -> None:
+        """Give a claim up, downloaded or not.  Releasing a dead claim is harmless."""
+        self._claims.pop(claim.number, None)
+
+    def is_live(self, claim: Claim) -> bool:
+        """Whether the claim is held and still for the current version."""
+        return claim.epoch == self.epoch and claim.number in self._claims
+
+    @property
+    def claimed(self) -> bool:
+        """Whether anybody is downloading."""
+        return bool(self._claims)
+
+    def acceptable(self, claim: Claim, start: int, end: int) -> list[Span]:
+        """Which of the downloaded bytes [start, end) may be written: absent, claimed, backed.
+
+        Present bytes may be newer local writes, so a download never overwrites them.
+        """
+        if not self.is_live(claim):
+            return []
+        start, end = clip((start, end), (claim.start, min(claim.end, self.backing_end)))
+        return self.present.gaps(start, end)
+
+    def accepted(self, spans: Iterable[Span]) -> None:
+        """Note that the downloaded bytes of `spans` are now in the data file."""
+        self.present.update(spans)
+
+    def rebase(self, base: VersionToken) -> None:
+        """Take over a new version from the service; every cached byte of the old one goes.
+
+        Raises:
+            IllegalTransition: the file is dirty: its bytes must never be dropped.
+        """
+        if self.is_dirty or self.ticket is not None:
+            raise IllegalTransition("rebase of a dirty file")
+        self.base = base
+        self.size = self.backing_end = base.length
+        self.present = SpanSet()
+        self._drop_claims()
+
+    def forget(self, start: int, end: int) -> list[Span]:
+        """Evict [start, end): what is clean there stops being present.
+
+        Returns:
+            The spans that went; nothing at all while the file is dirty or being sent.
+        """
+        if self.is_dirty or self.ticket is not None or self.life is not Life.ATTACHED:
+            return []
+        gone = self.present.within(start, end)
+        self.present.remove(start, end)
+        return gone
+
+    def _drop_claims(self) -> None:
+        self._claims.clear()
+        self.epoch += 1
+
+    # -- changing -------------------------------------------------------------------------------
+
+    def copy_aside_for_write(self, start: int, end: int) -> list[Span]:
+        """What an upload still needs of the old bytes of [start, end), before they are changed.
+
+        The caller copies these spans to the ticket's aside file and then calls `copied_aside`.
+        """
+        if self.ticket is None:
+            return []
+        start, end = clip((start, end), (self._sent, self.ticket.size))
+        return self._aside.gaps(start, end)
+
+    def copied_aside(self, spans: Iterable[Span]) -> None:
+        """Note that the ticket finds `spans` in its aside file."""
+        self._aside.update(spans)
+
+    def wrote(self, start: int, end: int) -> None:
+        """Note a write of [start, end); a hole before it reads as zeros."""
+        first = min(start, self.size)
+        self._mark_dirty(first, end)
+        self.size = max(self.size, end)
+        self.generation += 1
+
+    def truncated(self, size: int) -> None:
+        """Note that the file now ends at `size`; what is added reads as zeros."""
+        if size == self.size:
+            return
+        if size > self.size:
+            self._mark_dirty(self.size, size)
+        else:
+            for spans in (self.present, self.dirty, self._dirty_since_cut):
+                spans.remove(size, self.size)
+            self.backing_end = min(self.backing_end, size)
+            self._lowest_since_cut = min(self._lowest_since_cut, size)
+        self.size = size
+        self.generation += 1
+
+    def _mark_dirty(self, start: int, end: int) -> None:
+        self.present.add(start, end)
+        self.dirty.add(start, end)
+        if self.ticket is not None:
+            self._dirty_since_cut.add(start, end)
+
+    # -- uploading ------------------------------------------------------------------------------
+
+    def cut_ticket(self) -> Ticket:
+        """Freeze the content for an upload.
+
+        Raises:
+            IllegalTransition: the file is not queued, not whole, or has lost its name.
+        """
+        if self.life is not Life.ATTACHED or not self.is_whole:
+            raise IllegalTransition(f"ticket for a {self.life} file, whole: {self.is_whole}")
+        self.apply(Event.CUT)
+        self.ticket = Ticket(self.generation, self.size, self.base)
+        self._sent = 0
+        self._aside = SpanSet()
+        self._dirty_since_cut = SpanSet()
+        self._lowest_since_cut = self.size
+        return self.ticket
+
+    def ticket_sources(self, start: int, end: int) -> list[tuple[Span, bool]]:
+        """Where the ticket's bytes [start, end) are: in order, with True for the aside file."""
+        aside = [(span, True) for span in self._aside.within(start, end)]
+        data = [(span, False) for span in self._aside.gaps(start, end)]
+        return sorted(aside + data)
+
+    def sent(self, upto: int) -> None:
+        """Note that the ticket's bytes below `upto` were read: changing them costs nothing now."""
+        self._sent = max(self._sent, upto)
+
+    def stored(self, token: VersionToken) -> None:
+        """The ticket's content is proved to be on the service, as version `token`.
+
+        Dirtiness is cleared only when nothing changed since the ticket was cut.
+        """
+        ticket = self._end_ticket(Event.STORED)
+        self.base = token
+        self.dirty = self._dirty_since_cut
+        self.backing_end = min(self._lowest_since_cut, self.size)
+        self.stored_generation = ticket.generation
+        self._drop_claims()
+
+    def not_stored(self, event: Event) -> None:
+        """The upload ended otherwise: RETRY, DOUBT or FAIL; everything stays dirty."""
+        self._end_ticket(event)
+
+    def _end_ticket(self, event: Event) -> Ticket:
+        ticket = self.ticket
+        if ticket is None:
+            raise IllegalTransition(f"{event} without a ticket")
+        self.apply(event)
+        self.ticket = None
+        self._aside = SpanSet()
+        return ticket
+
+    def stored_after_all(self, token: VersionToken, generation: int) -> None:
+        """The doubt about an earlier PUT is settled: generation `generation` did arrive."""
+        self.apply(Event.STORED)
+        self.base = token
+        if generation == self.generation:
+            self.dirty = SpanSet()
+            self.backing_end = self.size
+        self.stored_generation = generation
+        self._drop_claims()
+
+    def detach(self) -> None:
+        """The name is gone: never upload, but go on serving open handles.
+
+        Raises:
+            IllegalTransition: an upload is running; the caller waits for it first (R8).
+        """
+        if self.ticket is not None:
+            raise IllegalTransition("detach during an upload")
+        self.apply(Event.DETACH)
+        self.life = Life.DETACHED
+
+    def reattach(self) -> None:
+        """The name comes back (R9): a rename over this file failed after it was hidden."""
+        if self.life is not Life.DETACHED:
+            raise IllegalTransition(f"reattach of a {self.life} file")
+        self.life = Life.ATTACHED
+
+    def check_invariants(self) -> None:
+        """Assert what must hold between any two calls; used by tests."""
+        assert 0 <= self.present.end <= self.size
+        assert all(self.present.covers(start, end) for start, end in self.dirty)
+        assert 0 <= self.backing_end
+        assert self.present.covers(self.backing_end, self.size)
+        claims = sorted((claim.start, claim.end) for claim in self._claims.values())
+        assert all(a[1] <= b[0] for a, b in zip(claims, claims[1:], strict=False))
+        assert (self.ticket is not None) == (self.upload is Upload.UPLOADING)
+        if not self.is_dirty:
+            assert not self.dirty
+            assert self.base is not None
+            assert self.base.length == self.size == self.backing_end
