@@ -16,6 +16,7 @@ into a type, and an exit code out of a start that failed.
     |   |-- IsAContainer
     |   |-- LinkUnreadable           a link that leads nowhere, in a circle, or out of the service
     |   |-- InvalidName              a name that the service or the kernel cannot hold
+    |   |   `-- NameTooLong             more than 255 bytes of UTF-8
     |   |-- InvalidRequest           the service calls our request malformed
     |   |-- NodeBusy                 transfers of the node did not end within the timeout
     |   `-- QuotaExceeded
@@ -99,6 +100,10 @@ class LinkUnreadable(NodeError):
 
 class InvalidName(NodeError):
     """The name cannot be a node's name here."""
+
+
+class NameTooLong(InvalidName):
+    """The name has more bytes than the kernel can hold."""
 
 
 class InvalidRequest(NodeError):
