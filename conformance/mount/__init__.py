@@ -1,0 +1,1 @@
+"""Clauses of a file system as POSIX programs see it, one module per group of operations."""

@@ -1,0 +1,1 @@
+"""Clauses of VOSpace 2.1, one module per endpoint."""
