@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from lxml import etree
 
@@ -105,15 +106,27 @@ class ListingParser:
 
     Attributes:
         unusable_names: URIs of children whose names no file system can hold; they are left out.
+        count: children so far, those left out included.
+        last_uri: URI of the last of them as the service wrote it, with which the next page begins.
     """
 
     def __init__(self, path: str, *, md5_proves: bool) -> None:
         self._path = path
         self._md5_proves = md5_proves
-        self._parser = etree.XMLPullParser(events=("start", "end"), **_HARDENED)
+        self._parser: Any = etree.XMLPullParser(
+            events=("start", "end"),
+            resolve_entities=False,
+            load_dtd=False,
+            no_network=True,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
+        )
         self._depth = 0
         self._complete = False
         self.unusable_names: list[str] = []
+        self.count = 0
+        self.last_uri = ""
 
     def feed(self, data: bytes) -> list[TypedNode]:
         """Take the next bytes of the document and return the children completed by them.
@@ -162,6 +175,8 @@ class ListingParser:
 
     def _child(self, element: etree._Element) -> TypedNode | None:
         uri = element.get("uri") or ""
+        self.count += 1
+        self.last_uri = uri
         try:
             path = child_path(self._path, name_of(path_of_uri(uri)))
         except InvalidName:
@@ -216,7 +231,7 @@ def parse_document(data: bytes) -> etree._Element:
         ProtocolViolation: not well-formed, or it has a DOCTYPE.
     """
     try:
-        root = etree.fromstring(data, etree.XMLParser(**_HARDENED))
+        root = etree.fromstring(data, _hardened_parser())
     except (etree.XMLSyntaxError, ValueError) as exc:
         raise ProtocolViolation(f"malformed document: {exc}") from exc
     _refuse_doctype(root)
@@ -229,16 +244,15 @@ def serialise(root: etree._Element) -> bytes:
     return document
 
 
-_HARDENED = MappingProxyType(
-    {
-        "resolve_entities": False,
-        "load_dtd": False,
-        "no_network": True,
-        "huge_tree": False,
-        "remove_comments": True,
-        "remove_pis": True,
-    }
-)
+def _hardened_parser() -> etree.XMLParser:
+    return etree.XMLParser(
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
 
 
 def _refuse_doctype(root: etree._Element) -> None:

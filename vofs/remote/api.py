@@ -45,6 +45,8 @@ class Capabilities:
         empty_put: an empty body may be PUT; False: an empty file is made by PUT of its node.
         listing_lags: node documents may lag behind the bytes, so they never prove an upload (R7).
         writable: a credential is there with which writing may succeed.
+        tells_rights: nodes carry readable and writable, so that a node with neither is one that
+            this account may neither read nor write (see `attributes_of`).
     """
 
     identity: str
@@ -54,6 +56,7 @@ class Capabilities:
     empty_put: bool
     listing_lags: bool
     writable: bool
+    tells_rights: bool = False
 
 
 class ByteSource(Protocol):

@@ -1,0 +1,135 @@
+"""One HTTP request at a time: which session, which timeout, what its failure means.
+
+Decides whether a request carries the credential: only to the service's own origins, whatever URL a
+redirect or a document names.  Redirects are never followed here, so that no credential can travel
+with one.  Each thread has its own two sessions (requests' are not for several threads); a thread
+that ends drops them.
+
+Invariants: every request has a timeout; every answer with an error status leaves as an error with
+its connection released; no lock of the caller's is held while the network is used.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+import requests
+
+from vofs import locks
+from vofs.remote.discovery import Access, Service, open_session
+from vofs.remote.failures import answer_error, by_meaning
+
+__all__ = ["Transport"]
+
+log = logging.getLogger(__name__)
+
+
+class Transport:
+    """The way to one service, for any thread.
+
+    Args:
+        access: how the service is reached.
+        service: where it is.
+    """
+
+    def __init__(self, access: Access, service: Service) -> None:
+        self._access = access
+        self._origins = frozenset(
+            _origin(url)
+            for url in (service.nodes, service.files, service.synctrans, service.transfers)
+            if url is not None
+        )
+        self._mine = threading.local()
+        self._sessions: weakref.WeakSet[requests.Session] = weakref.WeakSet()
+        self._lock = locks.OrderedLock(locks.Level.LEAF)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | Iterable[bytes] | Mapping[str, str] | None = None,
+        anonymous: bool = False,
+    ) -> requests.Response:
+        """Send one request and return its answer, the body still unread, below status 400.
+
+        Args:
+            method: HTTP method; any but GET and HEAD counts as a change for `sent`.
+            url: absolute.
+            params: query.
+            headers: in addition to the session's.
+            data: the body.
+            anonymous: the URL carries its own permission: send no credential, to whomever.
+
+        Raises:
+            VofsError: by meaning, see `failures`.
+        """
+        locks.assert_none_held(f"{method} {url}")
+        change = method not in ("GET", "HEAD")
+        what = f"{method} {_shown(url)}"
+        began = time.monotonic()
+        with by_meaning(what, sent=change):
+            session = self._session(anonymous=anonymous or _origin(url) not in self._origins)
+            response = session.request(
+                method,
+                url,
+                params=params,
+                headers=headers,
+                data=data,
+                allow_redirects=False,
+                stream=True,
+                timeout=self._access.timeout_s,
+            )
+        elapsed_s = time.monotonic() - began
+        log.debug("%s -> %d in %.3f s", what, response.status_code, elapsed_s)
+        if response.status_code >= 400:
+            raise answer_error(response)
+        return response
+
+    def read(self, response: requests.Response, *, sent: bool = False) -> bytes:
+        """Return the whole body of a small answer and release its connection."""
+        with response, by_meaning(f"answer of {_shown(response.url)}", sent=sent):
+            return response.content
+
+    def close(self) -> None:
+        """Close the sessions of all threads."""
+        with self._lock:
+            sessions = list(self._sessions)
+            self._sessions.clear()
+        for session in sessions:
+            session.close()
+
+    def _session(self, *, anonymous: bool) -> requests.Session:
+        name = "anonymous" if anonymous else "credentialed"
+        session: requests.Session | None = getattr(self._mine, name, None)
+        if session is None:
+            session = self._anonymous_session() if anonymous else open_session(self._access)
+            setattr(self._mine, name, session)
+            with self._lock:
+                self._sessions.add(session)
+        return session
+
+    def _anonymous_session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False  # no ~/.netrc, as with the sessions of vos
+        session.verify = self._access.verify
+        return session
+
+
+def _origin(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def _shown(url: str) -> str:
+    """Return `url` for messages: without the query, and pre-authorised URLs without their token."""
+    parts = urlsplit(url)
+    path = parts.path if len(parts.path) <= 120 else parts.path[:60] + "..."
+    return f"{parts.scheme}://{parts.netloc}{path}"
