@@ -16,11 +16,14 @@ from tox.session.state import State
 
 
 def _extend_path() -> None:
-    script = Path(__file__).parent / "tools" / "python-dirs"
-    found = subprocess.run([script], capture_output=True, text=True, check=True).stdout.split()
     # Behind what is on PATH already: whoever put a Python there wants that one.
-    entries = [os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent), *found]
-    os.environ["PATH"] = os.pathsep.join(entries)
+    own = Path(sys.executable).parent
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(own)])
+    script = Path(__file__).parent / "tools" / "python-dirs"
+    # The script asks python3 for its siblings, and the one that runs tox is the likeliest to know.
+    asking = os.environ | {"PATH": os.pathsep.join([str(own), path])}
+    done = subprocess.run([script], env=asking, capture_output=True, text=True, check=True)
+    os.environ["PATH"] = os.pathsep.join([path, *done.stdout.split()])
 
 
 _extend_path()
