@@ -60,16 +60,16 @@ def open_service(spec: str) -> Iterator[tuple[Service, str]]:
     Raises TargetError.
     """
     with ExitStack() as stack:
+        session = stack.enter_context(requests.Session())
         try:
             if spec.startswith("fake:"):
                 url, base = stack.enter_context(_serve_fake(_personality(spec))), ""
-                service = Service.at(url, Credentials())
+                service = Service.at(url, Credentials(), session)
             else:
                 url, base = _locate(spec)
-                service = Service.at(url, _credentials())
+                service = Service.at(url, _credentials(), session)
         except (requests.RequestException, WireError) as exc:
             raise TargetError(f"{spec} does not answer as a VOSpace: {exc}") from exc
-        stack.callback(service.close)
         yield service, base
 
 

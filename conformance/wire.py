@@ -67,9 +67,10 @@ class Service:
     clause: str = field(default="", kw_only=True)
 
     @classmethod
-    def at(cls, capabilities_url: str, credentials: Credentials) -> Service:
+    def at(
+        cls, capabilities_url: str, credentials: Credentials, session: requests.Session
+    ) -> Service:
         """The service that describes itself at this URL; its URIs are read from its root."""
-        session = requests.Session()
         session.cert = credentials.certificate
         if credentials.token:
             session.headers["Authorization"] = f"Bearer {credentials.token}"
@@ -139,10 +140,6 @@ class Service:
         for name in read_node(_succeed(answer).content).children:
             self.remove_tree(f"{path}/{name}")
         _succeed(self.delete_node(path))
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self.session.close()
 
     def _endpoint(self, standard: str) -> str:
         if standard not in self.endpoints:

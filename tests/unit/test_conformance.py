@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from conformance import wire
+from conformance.__main__ import main
 
 CLAUSES = ("FS-file-write-read-back", "FS-rename-over-file")
 
@@ -22,6 +23,14 @@ CLAUSES = ("FS-file-write-read-back", "FS-rename-over-file")
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "conformance", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def exit_code(*arguments: str | Path) -> int | str | None:
+    """The same in this process, for what ends before any clause runs."""
+    try:
+        return main([str(argument) for argument in arguments])
+    except SystemExit as exc:
+        return exc.code
 
 
 def profile_of(tmp_path: Path, *clauses: str) -> Path:
@@ -97,28 +106,34 @@ def test_an_unexpected_pass_fails(tmp_path: Path) -> None:
         (["mount"], "--target"),
     ],
 )
-def test_what_cannot_be_run_exits_2(arguments: list[str], complaint: str) -> None:
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert complaint in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_cannot_be_run_exits_2(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(*arguments) == 2
+    assert complaint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('[[deviation]]\nclause = "FS-none"\nreason = "r"\nreference = "r"\n', "no clause FS-none"),
         ('[[deviation]]\nclause = "FS-rename-over-file"\n', "clause, reason and reference"),
         ("deviations = []\n", "unknown key"),
         ("[", "profile.toml"),
     ],
 )
-def test_a_profile_with_a_mistake_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+def test_a_profile_with_a_mistake_is_refused(
+    tmp_path: Path, text: str, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     profile = tmp_path / "profile.toml"
     profile.write_text(text)
-    done = run("mount", "--target", tmp_path, "--profile", profile)
+    assert exit_code("mount", "--target", tmp_path, "--profile", profile) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_profile_that_names_no_clause_is_refused(tmp_path: Path) -> None:
+    done = run("mount", "--target", tmp_path, "--profile", profile_of(tmp_path, "FS-none"))
     assert done.returncode == 2
-    assert complaint in done.stdout + done.stderr
+    assert "no clause FS-none" in done.stdout + done.stderr
 
 
 def test_node_documents_are_read_whatever_their_prefixes() -> None:
