@@ -1,0 +1,191 @@
+"""Node and transfer documents: bytes to values and back (protocol.md 4.1, 5.1).
+
+Its own codec on lxml, independent of any client on purpose.  Reading never resolves entities,
+never touches the network and refuses documents over 32 KiB.  Writing follows the element order
+of the published schemas.  Nothing here knows the tree or a request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from fakevospace.describe import NodeRecord
+from fakevospace.nodes import Kind, NodeDraft
+from fakevospace.refusals import invalid_argument, too_large, type_not_supported
+
+VOS = "http://www.ivoa.net/xml/VOSpace/v2.0"
+XSI = "http://www.w3.org/2001/XMLSchema-instance"
+NIL = f"{{{XSI}}}nil"
+XSI_TYPE = f"{{{XSI}}}type"
+LIMIT_BYTES = 32 * 1024
+
+
+def parse_xml(data: bytes) -> etree._Element:
+    """Parse an untrusted document.
+
+    Raises:
+        Refusal: 413 over the limit, 400 InvalidArgument when it is not well-formed.
+    """
+    if len(data) > LIMIT_BYTES:
+        raise too_large(LIMIT_BYTES)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False
+    )
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise invalid_argument(f"invalid document: {error}") from None
+    if root.getroottree().docinfo.doctype:
+        raise invalid_argument("invalid document: DOCTYPE is not allowed")
+    return root
+
+
+def to_bytes(root: etree._Element) -> bytes:
+    """Serialize a document as UTF-8 with an XML declaration."""
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8")
+
+
+def parse_node(data: bytes) -> NodeDraft:
+    """Read a node document as clients send it; the Content-Type plays no part.
+
+    Raises:
+        Refusal: 400 InvalidArgument, 400 TypeNotSupported, 413.
+    """
+    root = parse_xml(data)
+    uri = root.get("uri")
+    if root.tag != f"{{{VOS}}}node" or uri is None:
+        raise invalid_argument("not a node document")
+    prefix, _, local = (root.get(XSI_TYPE) or "").partition(":")
+    if not prefix or local not in {kind.value for kind in Kind}:
+        raise type_not_supported(root.get(XSI_TYPE) or "none")
+    return NodeDraft(uri, Kind(local), _properties(root), _text(root, "target"))
+
+
+def _properties(root: etree._Element) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for element in root.iterfind(f"{{{VOS}}}properties/{{{VOS}}}property"):
+        key = element.get("uri")
+        if not key:
+            raise invalid_argument("property without uri")
+        nil = element.get(NIL) in ("true", "1")
+        found[key] = None if nil else (element.text or "")
+    return found
+
+
+def _text(root: etree._Element, name: str) -> str | None:
+    text = root.findtext(f"{{{VOS}}}{name}")
+    return text.strip() if text else None
+
+
+def write_node(record: NodeRecord) -> bytes:
+    """Write a node document with its children."""
+    root = etree.Element(f"{{{VOS}}}node", nsmap={"vos": VOS, "xsi": XSI})
+    _fill_node(root, record)
+    return to_bytes(root)
+
+
+def _fill_node(element: etree._Element, record: NodeRecord) -> None:
+    element.set("uri", record.uri)
+    element.set(XSI_TYPE, f"vos:{record.kind.value}")
+    if record.busy is not None:
+        element.set("busy", "true" if record.busy else "false")
+    if record.properties is not None:
+        holder = etree.SubElement(element, f"{{{VOS}}}properties")
+        for uri, value, read_only in record.properties:
+            one = etree.SubElement(holder, f"{{{VOS}}}property", uri=uri)
+            one.text = value
+            if read_only:
+                one.set("readOnly", "true")
+    if record.kind is Kind.LINK:
+        etree.SubElement(element, f"{{{VOS}}}target").text = record.target
+        return
+    etree.SubElement(element, f"{{{VOS}}}accepts")
+    etree.SubElement(element, f"{{{VOS}}}provides")
+    if record.children is not None:
+        nodes = etree.SubElement(element, f"{{{VOS}}}nodes")
+        for child in record.children:
+            _fill_node(etree.SubElement(nodes, f"{{{VOS}}}node"), child)
+
+
+@dataclass(frozen=True, slots=True)
+class TransferProtocol:
+    """One protocol of a transfer.
+
+    Attributes:
+        security_method: URI, None for an anonymous or pre-authorised URL.
+        endpoint: URL, None in a request.
+    """
+
+    uri: str
+    security_method: str | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransferDocument:
+    """A transfer as clients ask for it and as the service answers.
+
+    Attributes:
+        target: URI of the node.
+        direction: one of the four words, or the URI to move to.
+        view: None when not given.
+        keep_bytes: None when not given (which means true).
+        version: None for VOSpace 2.0 documents, whose security methods are not read.
+    """
+
+    target: str
+    direction: str
+    view: str | None = None
+    protocols: tuple[TransferProtocol, ...] = field(default=())
+    keep_bytes: bool | None = None
+    version: str | None = None
+
+
+def parse_transfer(data: bytes) -> TransferDocument:
+    """Read a transfer document.
+
+    Raises:
+        Refusal: 400 InvalidArgument, 413.
+    """
+    root = parse_xml(data)
+    target, direction = _text(root, "target"), _text(root, "direction")
+    if root.tag != f"{{{VOS}}}transfer" or target is None or direction is None:
+        raise invalid_argument("not a transfer document")
+    version = root.get("version")
+    view = root.find(f"{{{VOS}}}view")
+    keep = _text(root, "keepBytes")
+    protocols = []
+    for element in root.iterfind(f"{{{VOS}}}protocol"):
+        method = element.find(f"{{{VOS}}}securityMethod")
+        security = None if method is None or version is None else method.get("uri")
+        protocols.append(TransferProtocol(element.get("uri") or "", security))
+    return TransferDocument(
+        target,
+        direction,
+        None if view is None else view.get("uri"),
+        tuple(protocols),
+        None if keep is None else keep.lower() in ("true", "1"),
+        version,
+    )
+
+
+def write_transfer(transfer: TransferDocument) -> bytes:
+    """Write a transfer document; security methods only in a version 2.1 one."""
+    root = etree.Element(f"{{{VOS}}}transfer", nsmap={"vos": VOS})
+    if transfer.version is not None:
+        root.set("version", transfer.version)
+    etree.SubElement(root, f"{{{VOS}}}target").text = transfer.target
+    etree.SubElement(root, f"{{{VOS}}}direction").text = transfer.direction
+    if transfer.view is not None:
+        etree.SubElement(root, f"{{{VOS}}}view", uri=transfer.view)
+    for protocol in transfer.protocols:
+        element = etree.SubElement(root, f"{{{VOS}}}protocol", uri=protocol.uri)
+        if protocol.endpoint is not None:
+            etree.SubElement(element, f"{{{VOS}}}endpoint").text = protocol.endpoint
+        if protocol.security_method is not None and transfer.version is not None:
+            etree.SubElement(element, f"{{{VOS}}}securityMethod", uri=protocol.security_method)
+    if transfer.keep_bytes is not None:
+        etree.SubElement(root, f"{{{VOS}}}keepBytes").text = str(transfer.keep_bytes).lower()
+    return to_bytes(root)

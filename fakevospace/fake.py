@@ -1,0 +1,268 @@
+"""`FakeVOSpace`: a VOSpace service to test against, and direct hands on its state.
+
+The public face of the package.  Clients talk to it over HTTP (`serve`); tests prepare and look at
+its tree directly, past all permissions and faults, and without a trace in the journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from fakevospace.access import OWNER, Caller, Users
+from fakevospace.describe import shown_properties
+from fakevospace.environment import Contact, seed_home
+from fakevospace.faults import FaultBoard, Rule
+from fakevospace.journal import Journal
+from fakevospace.names import decode_path, encode_path, split_path
+from fakevospace.nodes import Kind, Node, NodeDraft
+from fakevospace.personality import Personality, personality_named
+from fakevospace.properties import IS_PUBLIC, merged
+from fakevospace.sample import sample_files
+from fakevospace.server import BODY_S, Server
+from fakevospace.service import Service
+from fakevospace.state import State
+
+SAMPLE_CONTAINER = "sample"
+
+
+class ServedFake:
+    """A fake that answers on a port; made by `FakeVOSpace.serve`."""
+
+    def __init__(self, fake: FakeVOSpace, server: Server) -> None:
+        self._fake = fake
+        self._server = server
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port."""
+        return self._server.url
+
+    @property
+    def vospace(self) -> str:
+        """The short name of the root for the vos tools, e.g. `vault:`."""
+        return self._fake.personality.short_name
+
+    @property
+    def certificate_authority(self) -> bytes | None:
+        """The PEM certificate that clients must trust, None without TLS."""
+        return self._server.certificate_authority
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Make `home` a HOME from which the vos tools find this service.
+
+        Args:
+            home: an existing directory; it stays the caller's.
+        Returns:
+            The variables to set.
+        """
+        service = self._fake.personality
+        token = self._fake.first_token
+        return seed_home(home, Contact(self.url, service.service, service.resource_id, token))
+
+
+class FakeVOSpace:
+    """A VOSpace service.
+
+    Attributes:
+        personality: which kind of service it is.
+        journal: what clients asked, in order.
+        faults: what goes wrong.
+    """
+
+    personality: Personality
+    journal: Journal
+    faults: FaultBoard
+
+    def __init__(
+        self,
+        personality: str = "vault",
+        data: Path | str | None = None,
+        clock: Callable[[], float] = time.time,
+        sample: bool = False,
+        tokens: Sequence[str] = (),
+        page_cap: int = 0,
+        faults: Iterable[Rule] = (),
+    ) -> None:
+        """Make a service that nobody can reach yet.
+
+        Args:
+            personality: `vault` or `cavern`.
+            data: directory where everything is kept; None for memory.
+            clock: seconds since 1970, for all dates of nodes and jobs.
+            sample: put small FITS files into `/sample`, where they are not yet.
+            tokens: `T` or `USER:T`; with any, the service is strict about who is who.
+            page_cap: longest listing in nodes, silently cut; 0 for no cap.
+            faults: rules in force from the start.
+        Raises:
+            UnknownPersonality: there is none of that name.
+            DataDirectoryError: `data` cannot be used.
+        """
+        self.personality = personality_named(personality)
+        users = Users(tuple(tokens))
+        self._state = State(
+            self.personality,
+            data=None if data is None else Path(data),
+            clock=clock,
+            users=users,
+            page_cap=page_cap,
+            rules=tuple(faults),
+        )
+        self.first_token = users.first_token
+        self._hand = Caller(users.root_owner or OWNER, admin=True, authenticated=True)
+        self.journal = self._state.journal
+        self.faults = self._state.faults
+        if sample:
+            self._add_sample()
+
+    def _add_sample(self) -> None:
+        with self._state.lock:
+            if self._state.space.at(SAMPLE_CONTAINER) is None:
+                self.mkdir(SAMPLE_CONTAINER)
+                self.set_property(SAMPLE_CONTAINER, IS_PUBLIC, "true")
+            for name, data in sample_files().items():
+                path = f"{SAMPLE_CONTAINER}/{name}"
+                if self._state.space.at(path) is None:
+                    self.put(path, data)
+                    self.set_property(path, IS_PUBLIC, "true")
+
+    @contextmanager
+    def serve(
+        self, port: int = 0, tls: bool = False, body_timeout_s: float = BODY_S
+    ) -> Iterator[ServedFake]:
+        """Answer on a port of the loopback interface while the context lasts.
+
+        Args:
+            port: 0 for any free one.
+            tls: HTTPS with a certificate made for the occasion.
+            body_timeout_s: seconds that an upload may pause.
+        Raises:
+            OSError: the port is taken.
+        """
+        server = Server(Service(self._state), port=port, tls=tls, body_s=body_timeout_s)
+        server.start()
+        try:
+            yield ServedFake(self, server)
+        finally:
+            server.close()
+
+    def close(self) -> None:
+        """Let go of the data directory; the object cannot be used after that."""
+        self._state.close()
+
+    def __enter__(self) -> FakeVOSpace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def put(self, path: str, data: bytes) -> None:
+        """Store bytes at a path, making the data node when it is missing; whole and at once.
+
+        Raises:
+            Refusal: the container is missing, or the path is no data node.
+        """
+        state, where = self._state, _tidy(path)
+        with state.lock:
+            node = state.space.at(where)
+            if node is None:
+                draft = NodeDraft(state.space.uri(where), Kind.DATA, {})
+                node = state.space.create(where, draft, self._hand)
+            if not node.kind.holds_bytes:
+                raise IsADirectoryError(path)
+            replaced, node.content = node.content, None
+            if data:
+                node.content = state.store.create()
+                writer = state.store.writer(node.content)
+                writer.write(data)
+                writer.close()
+            node.length = len(data)
+            md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+            node.md5 = md5 if data else None
+            node.content_date_ms = state.space.next_date_ms() if data else None
+            state.space.touch(node)
+            if replaced is not None:
+                state.store.delete(replaced)
+
+    def get(self, path: str) -> bytes:
+        """Return the bytes at a path.
+
+        Raises:
+            FileNotFoundError: there is no such data node.
+        """
+        with self._state.lock:
+            node = self._found(path)
+            if not node.kind.holds_bytes:
+                raise IsADirectoryError(path)
+            if node.content is None:
+                return b""
+            reader = self._state.store.reader(node.content)
+        try:
+            return bytes(reader.read(0, reader.size_bytes))
+        finally:
+            reader.close()
+
+    def mkdir(self, path: str) -> None:
+        """Make a container, and those above it that are missing."""
+        state, where = self._state, _tidy(path)
+        with state.lock:
+            if where and state.space.at(where) is None:
+                self.mkdir(split_path(where)[0])
+                draft = NodeDraft(state.space.uri(where), Kind.CONTAINER, {})
+                state.space.create(where, draft, self._hand)
+
+    def delete(self, path: str) -> None:
+        """Delete a node and what is below it, locks or not.
+
+        Raises:
+            FileNotFoundError: there is no such node.
+        """
+        state = self._state
+        with state.lock:
+            node = self._found(path)
+            for child in list(node.children):
+                self.delete(child.path)
+            if node.content is not None:
+                state.store.delete(node.content)
+            state.space.discard(node)
+
+    def node(self, path: str) -> dict[str, str]:
+        """Return the properties of a node as the service shows them, and its `type`.
+
+        Raises:
+            FileNotFoundError: there is no such node.
+        """
+        with self._state.lock:
+            node = self._found(path)
+            return {"type": node.kind.value} | shown_properties(self._state.space, node)
+
+    def set_property(self, path: str, uri: str, value: str | None) -> None:
+        """Set a property, or delete it with None; no rule is asked.
+
+        Raises:
+            FileNotFoundError: there is no such node.
+        """
+        with self._state.lock:
+            node = self._found(path)
+            node.properties = merged(node.properties, {uri: value})
+            self._state.space.touch(node)
+
+    def _found(self, path: str) -> Node:
+        node = self._state.space.at(_tidy(path))
+        if node is None:
+            raise FileNotFoundError(path)
+        return node
+
+
+def _tidy(path: str) -> str:
+    """Return a path as the tree has it; names are given as they are, not encoded."""
+    return decode_path(encode_path(path))

@@ -1,0 +1,67 @@
+"""Everything that one fake service is, in one object, and the one lock that guards the tree.
+
+`State` wires the parts and decides nothing.  Lock rule: `lock` is held around every use of
+`space` and of the nodes it gives out; never while reading or writing a socket, and never while
+waiting for anything else.  Journal, faults and jobs have their own locks, which are leaves.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from fakevospace.access import Users
+from fakevospace.faults import FaultBoard, Rule
+from fakevospace.jobs import JobStore
+from fakevospace.journal import Journal
+from fakevospace.nodes import Node
+from fakevospace.nodetable import NodeTable, NoTable
+from fakevospace.personality import Personality
+from fakevospace.space import Clock, Space
+from fakevospace.storage import ByteStore, DiskBytes, MemoryBytes
+from fakevospace.tokens import Tokens
+
+
+class State:
+    """One service: tree, bytes, users, jobs, faults and journal."""
+
+    def __init__(
+        self,
+        personality: Personality,
+        *,
+        data: Path | None,
+        clock: Clock,
+        users: Users,
+        page_cap: int,
+        rules: tuple[Rule, ...],
+    ) -> None:
+        """Start empty in memory, or with what `data` holds.
+
+        Raises:
+            DataDirectoryError: `data` cannot be used.
+        """
+        self.personality = personality
+        self.users = users
+        self.page_cap = page_cap
+        self.lock = threading.RLock()
+        self.jobs = JobStore()
+        self.faults = FaultBoard(rules)
+        self.journal = Journal()
+        nodes: list[Node] = []
+        self.store: ByteStore
+        self._table: NodeTable | NoTable
+        if data is None:
+            self.store, self._table = MemoryBytes(), NoTable()
+        else:
+            self.store = DiskBytes(data / "content")
+            table = NodeTable(data / "nodes.sqlite", personality.name)
+            self._table, nodes = table, table.load(self.store)
+        self.tokens = Tokens(self._table.secret)
+        self.space = Space(
+            personality, clock, self._table, root_owner=users.root_owner, nodes=nodes
+        )
+
+    def close(self) -> None:
+        """Let go of the data directory; the state cannot be used after that."""
+        with self.lock:
+            self._table.close()
