@@ -198,7 +198,7 @@ def _registry_host() -> str:
     for variable in ("VOSPACE_WEBSERVICE", "LOCAL_VOSPACE_WEBSERVICE"):
         if os.environ.get(variable):
             return os.environ[variable]
-    return urlsplit(ws.DEFAULT_REGISTRY).netloc
+    return urlsplit(str(ws.DEFAULT_REGISTRY)).netloc
 
 
 def _unusable(resource_id: str, exc: Exception) -> VofsError:
