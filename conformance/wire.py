@@ -158,7 +158,9 @@ class Service:
         data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        tagged = {"X-Conformance-Test": self.clause, **(headers or {})}
+        tagged = dict(headers or {})
+        if self.clause:
+            tagged["X-Conformance-Test"] = self.clause
         return self.session.request(
             method, url, params=params, data=data, headers=tagged, timeout=TIMEOUT_S
         )
