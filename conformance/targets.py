@@ -122,11 +122,24 @@ def _mount_vofs(personality: str, binding: str) -> Iterator[Path]:
             if not any(line.strip() == "mounted" for line in process.stdout):
                 raise TargetError(f"mountvofs ended with code {process.wait()}")
             try:
+                # Else the clauses would pass, on the directory below.
+                if not mountpoint.is_mount():
+                    raise TargetError(f"mountvofs succeeded, and {mountpoint} is no mount")
                 yield mountpoint
             finally:
                 process.stdin.close()
-                if process.wait(UNMOUNT_LIMIT_S):
-                    raise TargetError(f"unmounting ended with code {process.returncode}")
+                _await_unmount(process, mountpoint)
+
+
+def _await_unmount(process: subprocess.Popen[str], mountpoint: Path) -> None:
+    try:
+        code = process.wait(UNMOUNT_LIMIT_S)
+    except subprocess.TimeoutExpired as exc:
+        process.kill()
+        subprocess.run(["fusermount", "-uz", str(mountpoint)], check=False)
+        raise TargetError(f"not unmounted within {UNMOUNT_LIMIT_S:.0f} s") from exc
+    if code:
+        raise TargetError(f"unmounting ended with code {code}")
 
 
 def _tool(name: str) -> str:
