@@ -2,13 +2,14 @@
 
 Decides by type and by the response that an exception carries, never by its text.  The one question
 beside the kind is whether the request may have reached the service: a connection that was never
-made (refused, no such host, TLS refused) proves that it did not.
+made (refused, no such host, a server certificate that is not trusted) proves that it did not.
 
 Invariant: inside `by_meaning` nothing of those libraries gets out; errors of vofs pass unchanged.
 """
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,7 +30,9 @@ from vofs.core.errors import (
 
 __all__ = ["answer_error", "by_meaning", "meaning_of"]
 
-_NEVER_CONNECTED = (u3.NewConnectionError, u3.ConnectTimeoutError, u3.SSLError, u3.ProxyError)
+# Of TLS errors only this one: others may also end a connection that was in use.
+_UNTRUSTED = ssl.SSLCertVerificationError
+_NEVER_CONNECTED = (u3.ConnectTimeoutError, u3.ProxyError, requests.ConnectTimeout, _UNTRUSTED)
 _LONGEST_BODY = 4096  # of an error's text; the fault is its first word
 
 
@@ -58,10 +61,9 @@ def meaning_of(exc: BaseException, what: str, *, sent: bool) -> VofsError | None
     if response is not None:
         return answer_error(response)
     chain = list(_chain(exc))
-    timed_out = any(isinstance(item, u3.TimeoutError | requests.Timeout) for item in chain)
-    if any(isinstance(item, (*_NEVER_CONNECTED, requests.ConnectTimeout)) for item in chain):
-        return _not_connected(chain, what, timed_out)
-    if timed_out:
+    if any(isinstance(item, _NEVER_CONNECTED) for item in chain):
+        return _not_connected(chain, what)
+    if any(isinstance(item, u3.TimeoutError | requests.Timeout) for item in chain):
         return RemoteTimeout(f"{what}: no answer within the timeout", sent=sent)
     match exc:
         case cadc.UnauthorizedException():
@@ -132,14 +134,15 @@ def _chain(exc: BaseException) -> Iterator[BaseException]:
         waiting.extend(inner for inner in wrapped if isinstance(inner, BaseException))
 
 
-def _not_connected(chain: list[BaseException], what: str, timed_out: bool) -> RemoteError:
-    if any(isinstance(item, u3.SSLError | requests.exceptions.SSLError) for item in chain):
+def _not_connected(chain: list[BaseException], what: str) -> RemoteError:
+    if any(isinstance(item, _UNTRUSTED) for item in chain):
         # Not transient, and worth its own words: cadcutils says what to do about a certificate.
         advice = next((item for item in chain if isinstance(item, cadc.SslException)), chain[0])
         return RemoteFailed(f"{what}: {_line(advice)}")
-    if timed_out:
-        return RemoteTimeout(f"{what}: no connection within the timeout")
-    return RemoteUnavailable(f"{what}: {_line(_innermost(chain))}")
+    # urllib3's NewConnectionError (refused, no such host) is a ConnectTimeoutError by descent.
+    if any(isinstance(item, u3.NewConnectionError | u3.ProxyError) for item in chain):
+        return RemoteUnavailable(f"{what}: {_line(_innermost(chain))}")
+    return RemoteTimeout(f"{what}: no connection within the timeout")
 
 
 def _innermost(chain: list[BaseException]) -> BaseException:

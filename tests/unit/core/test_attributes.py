@@ -82,7 +82,7 @@ def test_the_local_side_knows_better() -> None:
     assert attributes_of(file, URI, OWNER, Overlay(size=513)).blocks == 2
 
 
-@given(st.text(st.characters(exclude_categories=("Cs",))))
+@given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_inodes_are_63_bits_and_never_zero(uri: str) -> None:
     """R23."""
     assert 0 < inode_of(uri) < 2**63

@@ -193,7 +193,7 @@ def test_a_property_that_xml_cannot_hold_is_refused_before_it_is_sent() -> None:
 
 
 XML_TEXT = st.text(
-    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff")
+    st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
 )
 
 

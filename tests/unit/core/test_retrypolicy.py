@@ -11,7 +11,7 @@ POLICY = RetryPolicy(max_attempts=4, base_delay_s=1.0, max_delay_s=3.0, budget_s
 
 
 def delays(policy: RetryPolicy, error: RemoteUnavailable, jitter: float) -> list[float]:
-    waits = []
+    waits: list[float] = []
     with pytest.raises(RemoteUnavailable) as caught:
         for _ in range(100):
             policy, delay_s = policy.next(error, sum(waits), jitter)
