@@ -37,7 +37,7 @@ def parse_xml(data: bytes) -> etree._Element:
         root = etree.fromstring(data, parser)
     except (etree.XMLSyntaxError, ValueError) as error:
         raise invalid_argument(f"invalid document: {error}") from None
-    if root.getroottree().docinfo.doctype:
+    if root.getroottree().docinfo.internalDTD is not None:
         raise invalid_argument("invalid document: DOCTYPE is not allowed")
     return root
 

@@ -155,9 +155,11 @@ class Exchange:
         Raises:
             Refusal: 413.
         """
-        data = self.request.stream.read(LIMIT_BYTES + 1)
-        if len(data) > LIMIT_BYTES:
-            raise too_large(LIMIT_BYTES)
+        data = b""
+        while block := self.request.stream.read(LIMIT_BYTES + 1 - len(data)):
+            data += block
+            if len(data) > LIMIT_BYTES:
+                raise too_large(LIMIT_BYTES)
         return data
 
     def parameters(self) -> list[tuple[str, str]]:

@@ -21,10 +21,8 @@ ACTIONS: dict[str, type[Action]] = {
     "cut": Cut,
     "range_ignored": RangeIgnored,
 }
-ENDPOINTS = frozenset(
-    ("nodes", "files", "bytes", "synctrans", "transfers", "xfer")
-    + ("capabilities", "availability", "registry")
-)
+BYTES_AND_NODES = ("nodes", "files", "bytes", "synctrans", "transfers", "xfer")
+ENDPOINTS = frozenset({*BYTES_AND_NODES, "capabilities", "availability", "registry"})
 MATCHER_KEYS = frozenset({"method", "endpoint", "path", "nth", "times"})
 TEXT_KEYS = frozenset({"method", "endpoint", "path", "body"})
 
@@ -91,7 +89,5 @@ def plan_as_json(plan: FaultPlan) -> list[dict[str, Any]]:
     for rule, matched in zip(plan.rules, plan.matched, strict=True):
         matcher = {key: getattr(rule, key) for key in sorted(MATCHER_KEYS)}
         arguments = asdict(rule.action)
-        shown.append(
-            {"action": names[type(rule.action)], "matched": matched} | matcher | arguments
-        )
+        shown.append({"action": names[type(rule.action)], "matched": matched} | matcher | arguments)
     return shown

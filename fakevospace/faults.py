@@ -104,18 +104,12 @@ class Rule:
         return (
             (self.method is None or self.method.upper() == facts.method)
             and (self.endpoint is None or self.endpoint == facts.endpoint)
-            and (
-                self.path is None
-                or self.path == facts.path
-                or fnmatchcase(facts.path, self.path)
-            )
+            and (self.path is None or self.path == facts.path or fnmatchcase(facts.path, self.path))
         )
 
     def is_due(self, occurrence: int) -> bool:
         """Tell whether the rule acts on its n-th match, counted from 1."""
-        return occurrence >= self.nth and (
-            self.times is None or occurrence < self.nth + self.times
-        )
+        return occurrence >= self.nth and (self.times is None or occurrence < self.nth + self.times)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,9 +41,7 @@ def write_job(job: Job) -> bytes:
     _parameters(root, job)
     _results(root, job)
     if job.error is not None:
-        summary = etree.SubElement(
-            root, f"{{{UWS}}}errorSummary", type="fatal", hasDetail="false"
-        )
+        summary = etree.SubElement(root, f"{{{UWS}}}errorSummary", type="fatal", hasDetail="false")
         _child(summary, "message", job.error)
     return to_bytes(root)
 

@@ -44,6 +44,8 @@ class RequestBody:
         length = environ.get("CONTENT_LENGTH", "")
         # None: unknown length; the end is where the chunks end.
         self._left = None if chunked else int(length) if length.isdecimal() else 0
+        # A length that is none: where the next request begins cannot be known.
+        self._lost = bool(length) and not length.isdecimal()
         self._source = source
         self._connection = connection
         self._pause_s = pause_s
@@ -83,6 +85,8 @@ class RequestBody:
 
     def is_short(self, limit_bytes: int) -> bool:
         """Tell whether the rest can be read away to keep the connection."""
+        if self._lost:
+            return False
         if self._left is None:
             return self._ended
         return self._left <= limit_bytes and not (self._ended and self._left)

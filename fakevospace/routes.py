@@ -92,9 +92,7 @@ def _control(state: State, exchange: Exchange, rest: tuple[str, ...]) -> Reply:
     return control(state, exchange, tuple(one for one in rest if one))
 
 
-def _service_route(
-    state: State, method: str, name: str, rest: list[str], query: str
-) -> Route:
+def _service_route(state: State, method: str, name: str, rest: list[str], query: str) -> Route:
     match name:
         case "nodes":
             path = decode_path("/".join(rest))

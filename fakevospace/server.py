@@ -90,9 +90,11 @@ class Handler(WSGIRequestHandler):
     def _start(self, head: list[bytes]) -> Any:
         def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
             lines = [f"HTTP/1.1 {status}", f"Date: {self.date_time_string()}"]
-            lines += [f"{name}: {value}" for name, value in headers]
-            if ("Connection", "close") in headers:
-                self.close_connection = True
+            for name, value in headers:
+                if name == "Connection":  # said once, when all is known
+                    self.close_connection = True
+                else:
+                    lines.append(f"{name}: {value}")
             head.append(("\r\n".join(lines) + "\r\n").encode("latin-1", "replace"))
 
         return start_response
@@ -212,6 +214,7 @@ class Server(ThreadedWSGIServer):
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection; the TLS handshake is here so that it stops nobody else."""
+        threading.current_thread().name = "fakevospace connection"
         with self._lock:
             self._connections.add(request)
             self._workers.add(threading.current_thread())
@@ -253,4 +256,3 @@ class Server(ThreadedWSGIServer):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
         for worker in workers:
             worker.join(JOIN_S)
-

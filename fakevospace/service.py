@@ -50,9 +50,7 @@ class Service:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request.
 
         Raises:
@@ -137,6 +135,7 @@ class Service:
         fault = self._state.faults.decide(facts)
         gone: Callable[[], bool] = visit.environ.get(GONE, lambda: False)
         if isinstance(fault, Hang | Reset | Cut):
+
             def fire() -> None:
                 interrupt(fault, self._state.faults, gone)
 

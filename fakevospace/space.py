@@ -81,8 +81,14 @@ class Space:
             root = node if node.number == ROOT_NUMBER else root
         if root is None:
             root = Node(
-                ROOT_NUMBER, "", Kind.CONTAINER, None, root_owner, self.next_date_ms(),
-                properties={IS_PUBLIC: "true"}, children=Children(),
+                ROOT_NUMBER,
+                "",
+                Kind.CONTAINER,
+                None,
+                root_owner,
+                self.next_date_ms(),
+                properties={IS_PUBLIC: "true"},
+                children=Children(),
             )
             log.saved(root)
         root.owner = root_owner
@@ -312,9 +318,7 @@ class Space:
         inside = f"/{container.path}"
         if node.kind is Kind.CONTAINER and f"/{node.path}" in inside:
             # A substring test, as the real service has it: a sibling /a/dir2 of /a/dir is hit too.
-            raise invalid_argument(
-                f"Cannot move container node into its descendants: {inside}"
-            )
+            raise invalid_argument(f"Cannot move container node into its descendants: {inside}")
         if container.children.get(name) is not None:
             raise duplicate_node(f"/{container.path}/{name}")
         for one in (node.parent, container):

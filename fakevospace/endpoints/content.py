@@ -90,8 +90,9 @@ def requested_range(header: str | None, size_bytes: int) -> tuple[int, int] | No
     start = int(match[1] or 0)
     last = int(match[2]) if match[2] else size_bytes - 1
     if start >= size_bytes:
-        raise Refusal(416, "requested range not satisfiable",
-                      (("Content-Range", f"bytes */{size_bytes}"),))
+        raise Refusal(
+            416, "requested range not satisfiable", (("Content-Range", f"bytes */{size_bytes}"),)
+        )
     if last < start:
         return None
     return start, min(last + 1, size_bytes)
@@ -271,4 +272,3 @@ def _announced_digest(header: str | None) -> tuple[str, bytes | None]:
     if algorithm is None:
         raise invalid_argument(f"invalid digest: {header}")
     return algorithm, announced
-

@@ -25,19 +25,19 @@ def control(state: State, exchange: Exchange, rest: tuple[str, ...]) -> Reply:
         Refusal: 400 a plan that is none, 404, 405.
     """
     match exchange.request.method, rest:
-        case ("GET" | "HEAD"), ("journal",):
+        case (("GET" | "HEAD"), ("journal",)):
             return _json([entry.as_json() for entry in state.journal])
         case "DELETE", ("journal",):
             state.journal.clear()
             return _json([])
-        case ("GET" | "HEAD"), ("faults",):
+        case (("GET" | "HEAD"), ("faults",)):
             return _faults(state)
         case "POST", ("faults",):
             return _add_faults(state, exchange)
         case "DELETE", ("faults",):
             state.faults.clear()
             return _faults(state)
-        case ("GET" | "HEAD"), ("environment",):
+        case (("GET" | "HEAD"), ("environment",)):
             return _environment(state)
         case method, ("journal" | "faults" | "environment",):
             raise method_not_allowed(method)

@@ -46,11 +46,11 @@ def jobs(state: State, exchange: Exchange, rest: tuple[str, ...]) -> Reply:
         raise no_such_resource(f"transfers/{rest[0]}")
     url = f"{root}/{job.number}"
     match method, rest[1:]:
-        case ("GET" | "HEAD"), ():
+        case (("GET" | "HEAD"), ()):
             return _show(state, exchange, job)
-        case ("GET" | "HEAD"), ("results", name):
+        case (("GET" | "HEAD"), ("results", name)):
             return _result(state, exchange, job, name)
-        case ("GET" | "HEAD"), (part,):
+        case (("GET" | "HEAD"), (part,)):
             return _part(job, part)
         case "POST", ("phase",):
             _change_phase(state, exchange, job)

@@ -83,7 +83,14 @@ def new_job(
     started_ms = None if phase is Phase.PENDING else now_ms
     ended_ms = now_ms if phase is Phase.ERROR else None
     job = Job(
-        new_number(), exchange.caller.name, path, transfer, phase, now_ms, started_ms, ended_ms,
+        new_number(),
+        exchange.caller.name,
+        path,
+        transfer,
+        phase,
+        now_ms,
+        started_ms,
+        ended_ms,
         error,
     )
     state.jobs.add(job)
@@ -188,7 +195,11 @@ def transfer_details(state: State, exchange: Exchange, number: str) -> Reply:
         if job.phase is Phase.EXECUTING and node.kind.holds_bytes:
             answered = endpoints(state, exchange, node, _grant(transfer), transfer.protocols)
     document = TransferDocument(
-        transfer.target, transfer.direction, transfer.view, answered, transfer.keep_bytes,
+        transfer.target,
+        transfer.direction,
+        transfer.view,
+        answered,
+        transfer.keep_bytes,
         transfer.version,
     )
     return xml_reply(write_transfer(document))
