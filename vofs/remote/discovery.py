@@ -72,7 +72,8 @@ class Dialect:
             system that serves its own bytes (cavern).
         refuses_full_containers: DELETE of a container with children fails; else it would remove
             them.  Services with a recursive-delete job are those whose DELETE is not recursive.
-        tells_rights: detail=max answers with readable and writable (a CADC extension).
+        tells_rights: detail=max answers with readable and writable, as the services do that have
+            CADC's other extension, /files.
     """
 
     shortcut: bool
@@ -137,7 +138,7 @@ def _discover(access: Access) -> Service:
             shortcut=files is not None,
             database="vault" in resource_id,  # vos' own rule (protocol.md 1.5)
             refuses_full_containers=recursive_delete is not None,
-            tells_rights=recursive_delete is not None,
+            tells_rights=files is not None,
         ),
     )
 
@@ -207,8 +208,9 @@ def _unusable(resource_id: str, exc: Exception) -> VofsError:
     while reasons[-1].__context__ is not None and len(reasons) < 10:
         reasons.append(reasons[-1].__context__)
     for reason in reasons:
-        if isinstance(reason, RuntimeError):  # cadcutils: "Cannot get content from URL"
-            return RemoteUnavailable(f"{resource_id}: {reason}")
+        if isinstance(reason, RuntimeError):  # cadcutils: "Cannot get content from URL", no more
+            hint = "is the address right, and its certificate trusted (--ca-file)?"
+            return RemoteUnavailable(f"{resource_id}: {reason}; {hint}")
         meaning = meaning_of(reason, resource_id, sent=False)
         if meaning is not None:
             return meaning
