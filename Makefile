@@ -6,12 +6,12 @@ SHELL := /bin/sh
 
 ENVS := lint,types,layers,py311,py312,py313,conformance
 
-demo: venv fuse
+demo: fuse venv
 	@.venv/bin/python -m vofs.cli.demo
 
 # The reports of an earlier run must not be counted. The line at the end is printed, and the
 # exit code is tox's, whether the tests passed or not.
-test: venv fuse
+test: fuse venv
 	@rm -rf report && mkdir -p report
 	@.venv/bin/tox run -e $(ENVS); code=$$?; \
 	.venv/bin/python tools/test-summary report/*.xml; exit $$code
