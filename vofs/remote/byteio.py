@@ -28,6 +28,7 @@ from vofs.core.errors import (
 )
 from vofs.core.nodes import VersionToken
 from vofs.remote.failures import by_meaning
+from vofs.remote.transport import release
 
 __all__ = ["EmptySource", "HttpByteSource", "SizedBody", "content_length", "digest_md5", "proved"]
 
@@ -165,7 +166,7 @@ def proved(
         response.close()
         raise
     if response.status_code == 204:
-        response.close()
+        release(response)
         return EmptySource()
     return HttpByteSource(response, first, last, total)
 

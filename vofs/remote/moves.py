@@ -25,7 +25,7 @@ from vofs.remote.api import MovePhase, MoveStatus
 from vofs.remote.discovery import Service
 from vofs.remote.negotiation import location_of
 from vofs.remote.retrying import Clock
-from vofs.remote.transport import Transport
+from vofs.remote.transport import Transport, release
 
 __all__ = ["Moves"]
 
@@ -79,7 +79,7 @@ class Moves:
         )
         if response.status_code >= 300:
             return location_of(response)
-        response.close()
+        release(response)
         raise ProtocolViolation(f"status {response.status_code} where a job was to be created")
 
     def run(self, job_url: str, timeout_s: float) -> MoveStatus:
@@ -89,7 +89,7 @@ class Moves:
             response = self._transport.request("POST", f"{job_url}/phase", data={"PHASE": "RUN"})
         except (RemoteFailed, ProtocolViolation) as exc:
             raise RemoteUnavailable(f"the move may have begun: {exc}", sent=True) from exc
-        response.close()
+        release(response)
         try:
             return self._follow(job_url, deadline)
         except RemoteError as exc:

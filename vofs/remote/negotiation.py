@@ -33,7 +33,7 @@ from vofs.core.transferxml import (
 )
 from vofs.core.uris import ServiceUri, node_uri
 from vofs.remote.discovery import Service
-from vofs.remote.transport import Transport
+from vofs.remote.transport import Transport, release
 
 __all__ = ["Negotiation", "location_of"]
 
@@ -141,7 +141,7 @@ def location_of(response: requests.Response) -> str:
     Raises:
         ProtocolViolation: it leads nowhere or to something that is not HTTP.
     """
-    response.close()
+    release(response)
     location = urljoin(response.url, response.headers.get("Location", ""))
     if location == response.url or not location.startswith(("http://", "https://")):
         raise ProtocolViolation(f"a redirect ({response.status_code}) to {location[:100]!r}")

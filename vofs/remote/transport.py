@@ -16,17 +16,21 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import requests
+import requests.adapters
 
 from vofs import locks
 from vofs.remote.discovery import Access, Service, open_session
 from vofs.remote.failures import answer_error, by_meaning
 
-__all__ = ["Transport"]
+__all__ = ["Transport", "release"]
 
 log = logging.getLogger(__name__)
+
+_WORTH_READING = 64 * 1024  # bytes: reading on is cheaper than another connection
 
 
 class Transport:
@@ -104,6 +108,7 @@ class Transport:
             sessions = list(self._sessions)
             self._sessions.clear()
         for session in sessions:
+            _close_pools(session)
             session.close()
 
     def _session(self, *, anonymous: bool) -> requests.Session:
@@ -121,6 +126,30 @@ class Transport:
         session.trust_env = False  # no ~/.netrc, as with the sessions of vos
         session.verify = self._access.verify
         return session
+
+
+def release(response: requests.Response) -> None:
+    """Let go of an answer whose body does not matter, so that its connection is used again.
+
+    Closing an answer closes its connection unless the body was read, even an empty one.
+    """
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) <= _WORTH_READING:
+        with suppress(requests.RequestException, OSError):
+            response.content  # noqa: B018 - read for its effect
+    response.close()
+
+
+def _close_pools(session: requests.Session) -> None:
+    # Session.close() only forgets the pools: urllib3 closes their connections when they are
+    # collected, which the traceback of any error that somebody keeps puts off.
+    for adapter in session.adapters.values():
+        if isinstance(adapter, requests.adapters.HTTPAdapter):
+            pools = adapter.poolmanager.pools
+            for key in pools.keys():  # noqa: SIM118 - it is no mapping to iterate over
+                pool = pools.get(key)
+                if pool is not None:
+                    pool.close()
 
 
 def _origin(url: str) -> tuple[str, str]:

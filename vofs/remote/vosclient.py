@@ -45,7 +45,7 @@ from vofs.remote.memory import Memory
 from vofs.remote.moves import Moves
 from vofs.remote.negotiation import Negotiation, location_of
 from vofs.remote.retrying import Clock
-from vofs.remote.transport import Transport
+from vofs.remote.transport import Transport, release
 
 __all__ = ["VosRemote"]
 
@@ -135,7 +135,7 @@ class VosRemote:
         """See `Remote`: one request; one more where DELETE would take the children along."""
         if not self._dialect.refuses_full_containers:
             self._refuse_full(path)
-        self._transport.request("DELETE", self._node_url(path)).close()
+        release(self._transport.request("DELETE", self._node_url(path)))
         self._types.drop(path)
         self._byte_urls.drop(path)
 
@@ -263,7 +263,7 @@ class VosRemote:
             if isinstance(exc, RemoteUnavailable):
                 exc.sent = exc.sent or body.begun
             raise
-        response.close()
+        release(response)
         if response.status_code >= 300:
             raise ProtocolViolation(f"status {response.status_code} in answer to a PUT of bytes")
         md5 = digest_md5(response)
@@ -276,7 +276,7 @@ class VosRemote:
         except (NodeError, RemoteError) as exc:
             log.debug("no proof of an upload by HEAD: %s", exc)
             return PutReceipt(None, None)
-        response.close()
+        release(response)
         return PutReceipt(digest_md5(response), content_length(response))
 
 

@@ -20,6 +20,7 @@ from vofs.core.errors import (
     RemoteTimeout,
     RemoteUnavailable,
     VersionChanged,
+    VofsError,
 )
 from vofs.core.nodes import VersionToken
 from vofs.remote.vosclient import VosRemote
@@ -175,6 +176,19 @@ def test_uploads_that_are_refused(stage: Stage) -> None:
     stage.fake.faults.add(Rule(Status(413, body="limit: 0"), method="PUT"))
     with pytest.raises(QuotaExceeded):
         stage.remote.put_bytes("/f", [b"x"], 1)
+
+
+@pytest.mark.parametrize("status", [403, 413, 503])
+def test_a_large_upload_refused_before_its_body_was_read(stage: Stage, status: int) -> None:
+    """The answer arrives while the body is still on its way; it is told all the same."""
+    stage.fake.faults.add(Rule(Status(status), method="PUT"))
+    with pytest.raises(VofsError) as caught:
+        stage.remote.put_bytes("/f", [DATA] * 20, 20 * len(DATA))
+    if isinstance(caught.value, RemoteUnavailable):  # 503, or the connection broke before it came
+        assert caught.value.sent
+    else:
+        expected = {403: PermissionDenied, 413: QuotaExceeded}
+        assert type(caught.value) is expected[status]
 
 
 def test_an_upload_without_rights(open_stage: Open) -> None:

@@ -6,17 +6,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from vofs import locks
-from vofs.core.errors import NodeLocked, RemoteUnavailable
+from vofs.core.errors import NodeLocked, NodeNotFound, RemoteUnavailable
 from vofs.core.uris import parse_vospace
 from vofs.remote.credentials import Token
 from vofs.remote.discovery import Access, Dialect, Service
-from vofs.remote.transport import Transport
+from vofs.remote.transport import Transport, release
 
 
 class Recorder:
@@ -26,7 +26,15 @@ class Recorder:
         seen: list[Message] = []
         answers = headers or {}
 
+        connections: list[object] = []
+
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                connections.append(self.client_address)
+
             def do_GET(self) -> None:
                 seen.append(self.headers)
                 self.send_response(status)
@@ -41,7 +49,8 @@ class Recorder:
                 pass
 
         self.seen = seen
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.connections = connections
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -113,6 +122,25 @@ def test_an_answer_without_a_body_is_told_by_its_status(stack: ExitStack) -> Non
     home = stack.enter_context(Recorder(423))
     with pytest.raises(NodeLocked):
         transport_to(stack, home.url).request("DELETE", f"{home.url}/vault/nodes/x")
+
+
+@pytest.mark.parametrize("status", [200, 204, 303])
+def test_one_connection_serves_many_requests(stack: ExitStack, status: int) -> None:
+    """A TLS handshake for each answer without a body would double the time of every open."""
+    home = stack.enter_context(Recorder(status, {"Location": "/elsewhere"}))
+    transport = transport_to(stack, home.url)
+    for _ in range(3):
+        release(transport.request("DELETE", f"{home.url}/vault/nodes/x"))
+    assert (len(home.seen), len(home.connections)) == (3, 1)
+
+
+def test_errors_keep_their_connection_too(stack: ExitStack) -> None:
+    home = stack.enter_context(Recorder(404))
+    transport = transport_to(stack, home.url)
+    for _ in range(3):
+        with pytest.raises(NodeNotFound):
+            transport.request("GET", f"{home.url}/vault/nodes/x")
+    assert (len(home.seen), len(home.connections)) == (3, 1)
 
 
 def test_no_request_under_a_lock(stack: ExitStack) -> None:
