@@ -28,7 +28,7 @@ from vofs.core.errors import (
 )
 from vofs.core.nodes import VersionToken
 from vofs.remote.failures import by_meaning
-from vofs.remote.transport import release
+from vofs.remote.transport import release, shown
 
 __all__ = ["EmptySource", "HttpByteSource", "SizedBody", "content_length", "digest_md5", "proved"]
 
@@ -49,7 +49,7 @@ class HttpByteSource:
     def chunks(self) -> Iterator[bytes]:
         """See `api.ByteSource`.  Yields what has arrived, at most 256 KiB at a time."""
         left = self._expected
-        what = f"bytes of {self._response.url.partition('?')[0][:120]}"
+        what = f"bytes from {shown(self._response.url, secret=True)}"
         while left > 0:
             with by_meaning(what, sent=False):
                 chunk: bytes = self._response.raw.read1(_CHUNK, decode_content=False)

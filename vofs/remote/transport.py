@@ -26,7 +26,7 @@ from vofs import locks
 from vofs.remote.discovery import Access, Service, open_session
 from vofs.remote.failures import answer_error, by_meaning
 
-__all__ = ["Transport", "release"]
+__all__ = ["Transport", "release", "shown"]
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,9 @@ class Transport:
         Raises:
             VofsError: by meaning, see `failures`.
         """
-        locks.assert_none_held(f"{method} {url}")
         change = method not in ("GET", "HEAD")
-        what = f"{method} {_shown(url)}"
+        what = f"{method} {shown(url, secret=anonymous)}"
+        locks.assert_none_held(what)
         began = time.monotonic()
         with by_meaning(what, sent=change):
             session = self._session(anonymous=anonymous or _origin(url) not in self._origins)
@@ -99,7 +99,7 @@ class Transport:
 
     def read(self, response: requests.Response, *, sent: bool = False) -> bytes:
         """Return the whole body of a small answer and release its connection."""
-        with response, by_meaning(f"answer of {_shown(response.url)}", sent=sent):
+        with response, by_meaning(f"answer of {shown(response.url)}", sent=sent):
             return response.content
 
     def close(self) -> None:
@@ -157,8 +157,13 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
-def _shown(url: str) -> str:
-    """Return `url` for messages: without the query, and pre-authorised URLs without their token."""
+def shown(url: str, *, secret: bool = False) -> str:
+    """Return `url` for messages and logs, without its query.
+
+    Args:
+        url: absolute.
+        secret: its path is a permission (a pre-authorised URL): show the server only.
+    """
     parts = urlsplit(url)
-    path = parts.path if len(parts.path) <= 120 else parts.path[:60] + "..."
+    path = "/(bytes)" if secret else parts.path[:200]
     return f"{parts.scheme}://{parts.netloc}{path}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vofs import locks
-from vofs.core.errors import NodeLocked, NodeNotFound, RemoteUnavailable
+from vofs.core.errors import NodeLocked, NodeNotFound, PermissionDenied, RemoteUnavailable
 from vofs.core.uris import parse_vospace
 from vofs.remote.credentials import Token
 from vofs.remote.discovery import Access, Dialect, Service
@@ -141,6 +141,17 @@ def test_errors_keep_their_connection_too(stack: ExitStack) -> None:
         with pytest.raises(NodeNotFound):
             transport.request("GET", f"{home.url}/vault/nodes/x")
     assert (len(home.seen), len(home.connections)) == (3, 1)
+
+
+def test_a_pre_authorised_url_is_not_shown(
+    stack: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="vofs")
+    home = stack.enter_context(Recorder(403))
+    with pytest.raises(PermissionDenied) as caught:
+        transport_to(stack, home.url).request("GET", f"{home.url}/x/PERMIT/y", anonymous=True)
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("vofs")]
+    assert "PERMIT" not in str(caught.value) + " ".join(ours)
 
 
 def test_no_request_under_a_lock(stack: ExitStack) -> None:
