@@ -13,7 +13,7 @@ from io import FileIO
 from typing import Protocol
 
 from fakevospace.exchange import Body, Dropped
-from fakevospace.faults import Cut, FaultBoard, Hang, Reset
+from fakevospace.faults import FaultBoard, Hang, Reset, Verdict
 
 
 class Input(Protocol):
@@ -31,7 +31,7 @@ class Strike:
     fire: Callable[[], None]
 
 
-def interrupt(action: Hang | Reset | Cut, board: FaultBoard, gone: Callable[[], bool]) -> None:
+def interrupt(verdict: Verdict, board: FaultBoard, gone: Callable[[], bool]) -> None:
     """Carry out a fault that stops a connection, now.
 
     Returns only from a hang that was released.
@@ -39,13 +39,13 @@ def interrupt(action: Hang | Reset | Cut, board: FaultBoard, gone: Callable[[], 
     Raises:
         Dropped: the connection ends here.
     """
-    match action:
+    match verdict.action:
         case Hang():
-            if not board.hold(gone):
+            if not board.hold(verdict.gate, gone):
                 raise Dropped()
         case Reset():
             raise Dropped(reset=True)
-        case Cut():
+        case _:
             raise Dropped()
 
 

@@ -141,6 +141,18 @@ class FaultPlan:
         return replace(self, matched=matched), next(due, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What happens to one request, and the gate at which it waits if it is to hang.
+
+    The gate is that of the moment of the decision: a hang that begins only after the faults were
+    lifted (in the middle of a body) finds it open.
+    """
+
+    action: Action
+    gate: threading.Event
+
+
 class FaultBoard:
     """The plan of a running service, and those who hang because of it.
 
@@ -175,22 +187,23 @@ class FaultBoard:
             gate, self._gate = self._gate, threading.Event()
         gate.set()
 
-    def decide(self, facts: Facts) -> Action | None:
+    def decide(self, facts: Facts) -> Verdict | None:
         """Count a request against the plan and return what happens to it."""
         if not self._plan.rules:  # the common case costs no lock
             return None
         with self._lock:
             self._plan, action = self._plan.decide(facts)
-            return action
+            return None if action is None else Verdict(action, self._gate)
 
-    def hold(self, client_gone: Callable[[], bool]) -> bool:
+    def hold(self, gate: threading.Event, client_gone: Callable[[], bool]) -> bool:
         """Wait until the faults are lifted.
 
+        Args:
+            gate: that of the verdict.
         Returns:
             False when the client went away first.
         """
         with self._lock:
-            gate = self._gate
             self._hanging += 1
         try:
             while not gate.wait(POLL_S):

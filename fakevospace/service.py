@@ -132,12 +132,15 @@ class Service:
         if visit.route.is_control:
             return None
         facts = Facts(visit.request.method, visit.route.endpoint, visit.route.node)
-        fault = self._state.faults.decide(facts)
+        verdict = self._state.faults.decide(facts)
+        if verdict is None:
+            return None
+        fault = verdict.action
         gone: Callable[[], bool] = visit.environ.get(GONE, lambda: False)
         if isinstance(fault, Hang | Reset | Cut):
 
             def fire() -> None:
-                interrupt(fault, self._state.faults, gone)
+                interrupt(verdict, self._state.faults, gone)
 
             if fault.after_bytes is None:
                 fire()

@@ -23,7 +23,9 @@ def pull(client: Client, path: str) -> str:
 def begin_put(url: str, path: str, length: int) -> socket.socket:
     """Send the head of a PUT."""
     connection = socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 10)
-    connection.sendall(f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+    connection.sendall(
+        f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode()
+    )
     return connection
 
 
