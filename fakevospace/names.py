@@ -14,7 +14,8 @@ from urllib.parse import quote, unquote_to_bytes
 from fakevospace.refusals import invalid_argument, invalid_uri
 
 # What java.net.URI refuses raw, and an escape that is not one.
-ILLEGAL_IN_URI = re.compile(r'[\x00-\x20"<>\\^`{|}\[\]\x7f]|%(?![0-9A-Fa-f]{2})')
+BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+ILLEGAL_IN_URI = re.compile(r'[\x00-\x20"<>\\^`{|}\[\]\x7f]|' + BAD_ESCAPE.pattern)
 LEFT_RAW = "/+&;:,()'*!~$=@"
 VOS_URI = re.compile(r"vos://([^/!~?#]+)[!~]([^/?#]+)([^?#]*)(?:[?#].*)?\Z", re.DOTALL)
 
@@ -27,8 +28,10 @@ def decode_path(encoded: str) -> str:
     Returns:
         The decoded, NFC-normalised path.
     Raises:
-        Refusal: 400; not UTF-8, a NUL, or a `.` or `..` element.
+        Refusal: 400; not UTF-8, an escape that is none, a NUL, or a `.` or `..` element.
     """
+    if BAD_ESCAPE.search(encoded):
+        raise invalid_argument(f"invalid node uri: {encoded}")
     try:
         decoded = unquote_to_bytes(encoded).decode("utf-8")
     except UnicodeDecodeError:

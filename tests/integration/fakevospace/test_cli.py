@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -38,7 +39,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A server in a process of its own, and the line that it printed."""
     with subprocess.Popen(
         [*COMMAND, "serve", *arguments], env=environment(), text=True,
@@ -53,7 +54,7 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, 
             process.kill()
 
 
-def client_of(line: dict[str, str]) -> Client:
+def client_of(line: dict[str, Any]) -> Client:
     """A client of a server in another process: names come from a fake of the same kind."""
     return Client(FakeVOSpace(line["personality"]), line["url"])
 

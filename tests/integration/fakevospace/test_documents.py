@@ -25,16 +25,16 @@ pytestmark = pytest.mark.skipif(
 class Offline(etree.Resolver):
     """Finds what the schemas import beside them."""
 
-    def resolve(self, url: str, public_id: str, context: object) -> object:
-        if url not in SCHEMAS:
+    def resolve(self, system_url: str, public_id: str, context: object = None) -> object:
+        if system_url not in SCHEMAS:
             return None
-        return self.resolve_filename(str(XSD / SCHEMAS[url]), context)  # type: ignore[attr-defined]
+        return self.resolve_filename(str(XSD / SCHEMAS[system_url]), context)  # type: ignore[attr-defined]
 
 
 def schema(name: str) -> etree.XMLSchema:
     # VOSpace-2.1.xsd as published has an attribute twice; "recover" keeps the first.
     parser = etree.XMLParser(no_network=True, recover=True)
-    parser.resolvers.add(Offline())  # type: ignore[attr-defined]
+    parser.resolvers.add(Offline())
     return etree.XMLSchema(etree.parse(str(XSD / name), parser))
 
 

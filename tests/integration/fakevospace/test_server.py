@@ -75,7 +75,8 @@ def test_large_bodies_are_streamed(make: MakeClient, tmp_path: Path) -> None:
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     headers = {"Content-Length": str(blocks << 20)}
     connection.request("PUT", url.path, (block for _ in range(blocks)), headers)
-    assert connection.getresponse().status == 201
+    stored = connection.getresponse()
+    assert (stored.status, stored.read()) == (201, b"")
     down = urlsplit(client.endpoints("f", "pullFromVoSpace")[0])
     connection.request("GET", down.path)
     answer, md5 = connection.getresponse(), hashlib.md5()

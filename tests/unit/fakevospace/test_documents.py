@@ -29,10 +29,10 @@ VOS_SENDS = b"""<?xml version='1.0' encoding='UTF-8'?>
  <accepts><view uri="ivo://ivoa.net/vospace/core#defaultview"/></accepts><provides/></node>"""
 
 texts = st.text(
-    st.characters(min_codepoint=32, exclude_categories=("Cs", "Cc"), exclude_characters="￾￿"),
+    st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"], exclude_characters="￾￿"),
     max_size=20,
 )
-names = st.text(st.characters(min_codepoint=1, exclude_categories=("Cs",)), min_size=1, max_size=12)
+names = st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"]), min_size=1, max_size=12)
 
 
 def test_what_vos_sends_is_read() -> None:

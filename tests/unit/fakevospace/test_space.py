@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,12 +103,13 @@ def test_locks_belong_to_one_node_and_do_not_stop_unlocking() -> None:
     space.create("d/e", draft(Kind.CONTAINER), ANN)
     space.update("d", lock, ANN)
     space.create("d/e/f", draft(), ANN)
-    for refused in (
+    refusals: list[Callable[[], Node]] = [
         lambda: space.create("d/g", draft(), ANN),
         lambda: space.delete("d/e", ANN),
         lambda: space.move("d/e", "e", ANN),
         lambda: space.move("d/e/f", "d/f", ANN),
-    ):
+    ]
+    for refused in refusals:
         with pytest.raises(Refusal) as error:
             refused()
         assert status_of(error) == 403
@@ -143,7 +146,11 @@ def test_containers_date_moves_with_entries_on_cavern_only() -> None:
 def test_root_is_public_and_stays() -> None:
     space, _ = space_of()
     assert space.root.properties[IS_PUBLIC] == "true"
-    for refused in (lambda: space.delete("", ANN), lambda: space.move("", "x", ANN)):
+    refusals: list[Callable[[], Node]] = [
+        lambda: space.delete("", ANN),
+        lambda: space.move("", "x", ANN),
+    ]
+    for refused in refusals:
         with pytest.raises(Refusal):
             refused()
 
