@@ -63,6 +63,7 @@ ERRNO_OF: Mapping[type[VofsError], int] = MappingProxyType(
         errors.ReadOnlyMount: errno.EROFS,
         errors.UnknownHandle: errno.EIO,
         errors.WrongHandleMode: errno.EBADF,
+        errors.NoSuchAttribute: errno.ENODATA,
         errors.OperationForbidden: errno.EPERM,
         errors.OperationInvalid: errno.EINVAL,
         errors.StartError: errno.EIO,

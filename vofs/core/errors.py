@@ -41,6 +41,7 @@ into a type, and an exit code out of a start that failed.
     |   |-- ReadOnlyMount
     |   |-- UnknownHandle
     |   |-- WrongHandleMode          write on a read-only handle, or the reverse
+    |   |-- NoSuchAttribute          an extended attribute that the node does not have
     |   |-- OperationForbidden       an operation that a VOSpace cannot hold (hard link, device)
     |   `-- OperationInvalid         arguments that no file system accepts
     `-- StartError                the mount cannot start: one line, one exit code
@@ -213,6 +214,10 @@ class UnknownHandle(AccessError):
 
 class WrongHandleMode(AccessError):
     """The handle was not opened for this."""
+
+
+class NoSuchAttribute(AccessError):
+    """The node has no extended attribute of that name."""
 
 
 class OperationForbidden(AccessError):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from vofs.core.errors import IllegalTransition
 from vofs.core.nodes import VersionToken
@@ -380,10 +381,10 @@ class FileState:
         """Assert what must hold between any two calls; used by tests."""
         assert 0 <= self.present.end <= self.size
         assert all(self.present.covers(start, end) for start, end in self.dirty)
-        assert 0 <= self.backing_end
+        assert self.backing_end >= 0
         assert self.present.covers(self.backing_end, self.size)
         claims = sorted((claim.start, claim.end) for claim in self._claims.values())
-        assert all(a[1] <= b[0] for a, b in zip(claims, claims[1:], strict=False))
+        assert all(a[1] <= b[0] for a, b in pairwise(claims))
         assert (self.ticket is not None) == (self.upload is Upload.UPLOADING)
         if not self.is_dirty:
             assert not self.dirty

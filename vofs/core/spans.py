@@ -61,9 +61,7 @@ class SpanSet:
         if first >= last:
             return
         kept = [
-            (s, e)
-            for s, e in ((self._starts[first], start), (end, self._ends[last - 1]))
-            if s < e
+            (s, e) for s, e in ((self._starts[first], start), (end, self._ends[last - 1])) if s < e
         ]
         self._starts[first:last] = [s for s, _ in kept]
         self._ends[first:last] = [e for _, e in kept]

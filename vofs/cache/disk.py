@@ -1,0 +1,152 @@
+"""Every local system call that the cache makes: its directory, its lock, its free space.
+
+The directory is ours alone, mode 0700, or it is refused (R23).  It holds
+
+    lock            held with flock(2) by the one mount that uses the cache; dies with its holder
+    index.sqlite    see `index.py`
+    data/NNN        one sparse file per cached file, named by number, so a rename moves nothing
+
+Data files are opened relative to the directory's descriptor and never through a symbolic link.
+ENOSPC and EDQUOT of the local file system become `CacheFull`, other failures `CacheDamaged`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from vofs.cache.clock import Clock
+from vofs.cache.datafile import DataFile, local_errors
+from vofs.core.errors import CacheFull, MountUnusable
+
+LOCK_POLL_S = 0.05
+
+
+class Disk:
+    """The cache directory.
+
+    Args:
+        root: the directory; made when missing.
+        min_free_bytes: space on its file system that the cache never uses.
+
+    Raises:
+        MountUnusable: it is no directory, somebody else's, or open to others.
+    """
+
+    def __init__(self, root: Path, min_free_bytes: int = 0) -> None:
+        self.root = root
+        self._min_free_bytes = min_free_bytes
+        self._lock_fd: int | None = None
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError as exc:
+            raise MountUnusable(f"cache directory {root}: {os.strerror(exc.errno or 0)}") from exc
+        try:
+            self._check_ours()
+            self._data_fd = self._open_below("data")
+        except BaseException:
+            os.close(self._root_fd)
+            raise
+
+    def _check_ours(self) -> None:
+        found = os.fstat(self._root_fd)
+        if found.st_uid != os.geteuid():
+            raise MountUnusable(f"cache directory {self.root} belongs to uid {found.st_uid}")
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            if os.listdir(self._root_fd):
+                raise MountUnusable(
+                    f"cache directory {self.root} is open to other users: chmod 700 it"
+                )
+            os.fchmod(self._root_fd, 0o700)
+
+    def _open_below(self, name: str) -> int:
+        try:
+            os.mkdir(name, 0o700, dir_fd=self._root_fd)
+        except FileExistsError:
+            pass
+        except OSError as exc:
+            raise MountUnusable(f"{self.root}/{name}: {os.strerror(exc.errno or 0)}") from exc
+        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=self._root_fd)
+
+    def lock(self, clock: Clock, timeout_s: float) -> None:
+        """Take the cache for this process, waiting for a holder that is just unmounting.
+
+        Raises:
+            MountUnusable: another process still holds it after `timeout_s` seconds.
+        """
+        descriptor = os.open(
+            "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600,
+            dir_fd=self._root_fd,
+        )  # fmt: skip
+        deadline = clock.monotonic() + timeout_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if clock.monotonic() >= deadline:
+                    os.close(descriptor)
+                    raise MountUnusable(
+                        f"cache {self.root} is in use by another mount:"
+                        " unmount that one, or give another --cache-dir"
+                    ) from None
+                clock.sleep(LOCK_POLL_S)
+            else:
+                self._lock_fd = descriptor
+                return
+
+    def open_data(self, number: int, *, create: bool) -> DataFile:
+        """Open the data file `number`.
+
+        Raises:
+            CacheDamaged: it is missing, or no regular file.
+        """
+        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+        with local_errors(f"data file {number}"):
+            descriptor = os.open(str(number), flags, 0o600, dir_fd=self._data_fd)
+        return DataFile(descriptor)
+
+    def create_data(self, number: int) -> None:
+        """Make the empty data file `number`; called inside the transaction that makes its row."""
+        self.open_data(number, create=True).close()
+
+    def open_aside(self) -> DataFile:
+        """A nameless sparse file for bytes that a running upload still needs (R3)."""
+        with local_errors("aside file"):
+            descriptor = os.open(
+                ".", os.O_RDWR | os.O_CLOEXEC | os.O_TMPFILE, 0o600, dir_fd=self._data_fd
+            )
+        return DataFile(descriptor)
+
+    def remove_data(self, number: int) -> None:
+        """Remove the data file `number`; missing is fine."""
+        with local_errors(f"data file {number}"), suppress(FileNotFoundError):
+            os.unlink(str(number), dir_fd=self._data_fd)
+
+    def data_numbers(self) -> list[int]:
+        """The numbers of all data files."""
+        return sorted(int(name) for name in os.listdir(self._data_fd) if name.isdecimal())
+
+    def require_room(self, size_bytes: int) -> None:
+        """Make sure that `size_bytes` more may be stored.
+
+        Raises:
+            CacheFull: the file system would keep less than the space to be left free.
+        """
+        found = os.fstatvfs(self._root_fd)
+        free = found.f_bavail * found.f_frsize
+        if free - size_bytes < self._min_free_bytes:
+            raise CacheFull(
+                f"only {free >> 20} MB free below {self.root}"
+                f" and {self._min_free_bytes >> 20} MB are to stay free (--min-free)"
+            )
+
+    def close(self) -> None:
+        """Give the directory, and the lock on it, back."""
+        for descriptor in (self._data_fd, self._root_fd, self._lock_fd):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._lock_fd = None

@@ -1,0 +1,186 @@
+"""Brings missing bytes from the service into cached files.
+
+A reader claims what is missing (`core.fetchplan` says how much), the pool downloads claims, and
+everybody waits on the file until the bytes are there, the download failed, or nothing moved for
+the timeout; then the reader gets ETIMEDOUT, the download goes on, and the repeated read finds its
+bytes (behaviours.md row 13).  No lock is held while the network is used.
+
+Every reply proved its version before its first byte (R12, in the remote); here only bytes still
+absent and of a live claim are accepted.  A reply that starts at 0 although a range was asked for is
+the whole body: what comes before the claim is skipped.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+from vofs.cache.cachedfile import CachedFile
+from vofs.cache.clock import Clock
+from vofs.cache.filetable import FileTable
+from vofs.cache.gate import PathGate
+from vofs.core.errors import (
+    ContentLost,
+    NodeNotFound,
+    RemoteTimeout,
+    RemoteUnavailable,
+    VersionChanged,
+    VofsError,
+)
+from vofs.core.filestate import Claim
+from vofs.core.nodes import VersionToken
+from vofs.locks import assert_none_held
+from vofs.remote.api import ByteSource, Remote
+
+log = logging.getLogger(__name__)
+
+BREAKS_IN_A_ROW = 3
+
+
+class Fetcher:
+    """See the module's docstring.
+
+    Args:
+        remote: the service.
+        table: keeps files in memory while they are downloaded.
+        gate: keeps downloads out of names that are being changed.
+        clock: for timeouts.
+        workers: downloads at a time.
+        timeout_s: seconds without progress after which a reader gives up.
+        on_stale: told the path of a node that turned out to have another version.
+    """
+
+    def __init__(
+        self,
+        remote: Remote,
+        table: FileTable,
+        gate: PathGate,
+        clock: Clock,
+        *,
+        workers: int,
+        timeout_s: float,
+        on_stale: Callable[[str], None],
+    ) -> None:
+        self._remote, self._table, self._gate, self._clock = remote, table, gate, clock
+        self._timeout_s = timeout_s
+        self._on_stale = on_stale
+        self._stopping = Event()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="vofs-fetch")
+
+    def read(self, file: CachedFile, offset: int, size: int) -> bytes:
+        """Exactly the bytes of [offset, offset + size) below the end of the file (R14).
+
+        Raises:
+            RemoteTimeout: nothing moved for the timeout; the download goes on.
+            VofsError: the bytes cannot be had.
+        """
+        data = file.read(offset, size)
+        if data is not None:
+            return data
+        file.note_miss(offset, offset + size)
+        while True:
+            self._fetch(file, offset, offset + size)
+            data = file.read(offset, size)
+            if data is not None:
+                return data
+
+    def fill(self, file: CachedFile) -> None:
+        """Download everything that is missing in `file`, and wait for it.
+
+        Raises:
+            VofsError: as for `read`.
+        """
+        while file.gaps:
+            self._fetch(file, 0, file.size)
+
+    def _fetch(self, file: CachedFile, start: int, end: int) -> None:
+        """Claim, start what nobody downloads yet, and wait until something came of it."""
+        assert_none_held("waiting for a download")
+        failures_before = file.failure_count
+        claims, base = file.claim_missing(start, end, ranges=self._remote.capabilities.ranges)
+        if claims and base is None:
+            for claim in claims:
+                file.release_claim(claim, None)
+            raise ContentLost(f"{file.path}: bytes are missing and the service never had them")
+        if claims and base is not None:
+            self._submit(file, claims, base)
+        if not file.wait_for(start, end, failures_before, self._timeout_s):
+            raise RemoteTimeout(
+                f"{file.path}: no byte for {self._timeout_s:g} s; the download goes on"
+            )
+
+    def _submit(self, file: CachedFile, claims: list[Claim], base: VersionToken) -> None:
+        """One request for each claim, or one whole body for all when there are no ranges."""
+        ranges = self._remote.capabilities.ranges
+        for batch in [[claim] for claim in claims] if ranges else [claims]:
+            self._table.share(file)
+            try:
+                self._pool.submit(self._download, file, batch, base)
+            except RuntimeError:  # the pool is shut down: the mount is going away
+                self._table.release(file)
+                for claim in batch:
+                    file.release_claim(claim, RemoteUnavailable("the mount is shutting down"))
+
+    # -- in the pool ----------------------------------------------------------------------------
+
+    def _download(self, file: CachedFile, claims: list[Claim], base: VersionToken) -> None:
+        failure: VofsError | None = None
+        try:
+            self._download_all(file, claims, base)
+        except VersionChanged as exc:
+            self._on_stale(file.path)
+            failure = exc
+        except NodeNotFound as exc:
+            self._on_stale(file.path)
+            failure = ContentLost(f"{file.path}: the node is gone: {exc}")
+        except VofsError as exc:
+            failure = exc
+        except Exception as exc:
+            log.exception("download of %s", file.path)
+            failure = RemoteUnavailable(f"{file.path}: {exc}")
+        finally:
+            for claim in claims:
+                file.release_claim(claim, failure)
+            self._table.release(file)
+
+    def _download_all(self, file: CachedFile, claims: list[Claim], base: VersionToken) -> None:
+        """Download all claims, resuming where a connection broke."""
+        position, end = claims[0].start, claims[-1].end
+        breaks = 0
+        while position < end and not self._stopping.is_set():
+            before = position
+            try:
+                with (
+                    self._gate.entered(lambda: file.path, self._timeout_s) as path,
+                    self._remote.open_bytes(path, position, end, base) as source,
+                ):
+                    for offset, chunk in _positions(source):
+                        alive = [file.accept(claim, offset, chunk) for claim in claims]
+                        position = max(position, offset + len(chunk))
+                        if not any(alive) or self._stopping.is_set():
+                            return
+                        if position >= end:
+                            break
+            except RemoteUnavailable as exc:
+                log.info("download of %s broke at %d: %s", file.path, position, exc)
+                breaks = breaks + 1 if position == before else 0
+                if breaks == BREAKS_IN_A_ROW:
+                    raise
+            else:
+                if position < end and position == before:
+                    raise RemoteUnavailable(f"{file.path}: the body ended at {position}")
+
+    def stop(self) -> None:
+        """Stop downloading; what runs ends at its next chunk, or with its socket's timeout."""
+        self._stopping.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _positions(source: ByteSource) -> Iterator[tuple[int, bytes]]:
+    """The chunks of a reply, each with its offset in the file."""
+    offset = source.start
+    for chunk in source.chunks():
+        yield offset, chunk
+        offset += len(chunk)

@@ -1,0 +1,334 @@
+"""Which files are cached: path -> `CachedFile`, how often each is in use, and recovery at start.
+
+There is at most one object for a row of the index.  An object lives while somebody uses it
+(`acquire` and `release`) or while it is dirty; a clean file that nobody uses is only a row and a
+data file.  Names of files that the service never had exist here alone, so listings are completed
+from here.
+
+The table's lock is level 20: the index (45) and files (30) are never waited for under it except a
+file's own short look at its state.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vofs.cache.cachedfile import CachedFile
+from vofs.cache.clock import Clock
+from vofs.cache.disk import Disk
+from vofs.cache.index import Index
+from vofs.cache.rows import FileRow
+from vofs.core import uris
+from vofs.core.errors import CacheDamaged, NodeExists
+from vofs.core.nodes import VersionToken
+from vofs.locks import Level, OrderedLock
+
+log = logging.getLogger(__name__)
+
+
+class FileTable:
+    """See the module's docstring.
+
+    Args:
+        disk: the cache directory.
+        index: its index.
+        clock: for times.
+        limit_bytes: clean files beyond this are given up, least recently used first.
+    """
+
+    def __init__(self, disk: Disk, index: Index, clock: Clock, limit_bytes: int) -> None:
+        self._disk, self._index, self._clock = disk, index, clock
+        self._limit_bytes = limit_bytes
+        self._lock = OrderedLock(Level.FILE_TABLE)
+        self._by_path: dict[str, CachedFile] = {}
+        self._detached: dict[str, CachedFile] = {}
+        self._uses: dict[CachedFile, int] = {}
+        self._busy: set[str] = set()  # rows on their way into or out of memory, or out of the cache
+        self._grown = True
+        self.damaged: dict[str, str] = {}
+
+    def recover(self) -> list[CachedFile]:
+        """Load what the last mount had not sent, and remove data files that no row names.
+
+        A dirty row without a data file means damage: it stays, is reported, and is not served.
+
+        Returns:
+            The dirty files, to be queued.
+        """
+        numbers = self._index.numbers()
+        for number in self._disk.data_numbers():
+            if number not in numbers:
+                self._disk.remove_data(number)
+        recovered = []
+        for row in self._index.dirty():
+            try:
+                file = CachedFile(row, self._disk, self._index, self._clock)
+            except CacheDamaged as exc:
+                log.error("unsent data of %s cannot be read: %s", row.path, exc)
+                self.damaged[row.path] = str(exc)
+                continue
+            with self._lock:
+                self._by_path[row.path] = file
+                self._uses[file] = 0
+            recovered.append(file)
+        return recovered
+
+    def peek(self, path: str) -> CachedFile | None:
+        """The file at `path` if it is in use or dirty, without taking it into use."""
+        with self._lock:
+            return self._by_path.get(path)
+
+    def acquire(self, path: str, token: VersionToken, mtime_ns: int) -> CachedFile:
+        """Take the file at `path` into use, as the service has it.
+
+        Cached bytes of the same version are kept, those of another are dropped (behaviours.md
+        row 12); a dirty file is left as it is.
+
+        Args:
+            path: decoded node path.
+            token: the version on the service.
+            mtime_ns: the node's modification time.
+
+        Returns:
+            The file; pay it back with `release`.
+
+        Raises:
+            CacheDamaged: its unsent data cannot be read.
+        """
+        file = self._use(path)
+        if file is None:
+            with self._row_busy(path):
+                row = FileRow(0, path, token.length, token.length, 0, 0, False, token, mtime_ns)
+                file = self._load(self._index.insert(row, self._disk.create_data)[0])
+        file.revalidate(token, mtime_ns)
+        return file
+
+    def acquire_dirty(self, path: str) -> CachedFile | None:
+        """Take the file at `path` into use if it is here and dirty: the service is not asked."""
+        with self._lock:
+            file = self._by_path.get(path)
+            if file is None or not file.is_dirty:
+                return None
+            self._uses[file] += 1
+            return file
+
+    def create(self, path: str, mode: int) -> CachedFile:
+        """Make a file that the service does not have yet; it exists from this commit on (R8).
+
+        Raises:
+            NodeExists: there is a file of that name here.
+        """
+        if self.peek(path) is not None:
+            raise NodeExists(path)
+        row = FileRow(0, path, 0, 0, 1, 0, True, None, self._clock.time_ns(), mode)
+        with self._row_busy(path):
+            stored, added = self._index.insert(row, self._disk.create_data)
+            if not added:
+                if stored.generation != stored.stored_generation:
+                    raise NodeExists(path)
+                stored = self._index.replace(row, self._disk.create_data)  # its node is gone
+            return self._load(stored)
+
+    def _use(self, path: str) -> CachedFile | None:
+        """Take what is in memory into use, waiting for what is on its way there."""
+        with self._lock:
+            while path in self._busy:
+                self._lock.wait(None)
+            file = self._by_path.get(path)
+            if file is not None:
+                self._uses[file] += 1
+            return file
+
+    @contextmanager
+    def _row_busy(self, path: str) -> Iterator[None]:
+        """Be the only one to read or drop the row of `path`; its object is in nobody's hands."""
+        with self._lock:
+            while path in self._busy:
+                self._lock.wait(None)
+            self._busy.add(path)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy.discard(path)
+                self._lock.notify_all()
+
+    def _load(self, row: FileRow) -> CachedFile:
+        """Take the file of a row into use; another thread may have been faster."""
+        with self._lock:
+            file = self._by_path.get(row.path)
+            if file is not None:
+                self._uses[file] += 1
+                return file
+        try:
+            file = CachedFile(row, self._disk, self._index, self._clock)
+        except CacheDamaged:
+            if row.generation != row.stored_generation:
+                raise
+            log.warning("cached copy of %s is damaged; it is fetched again", row.path)
+            self._disk.create_data(row.number)
+            file = CachedFile(row, self._disk, self._index, self._clock)
+            file.forget_all()
+        with self._lock:
+            self._by_path[row.path] = file
+            self._uses[file] = 1
+        return file
+
+    def share(self, file: CachedFile) -> None:
+        """Use a file that somebody else has in use already."""
+        with self._lock:
+            self._uses[file] = self._uses.get(file, 0) + 1
+
+    def release(self, file: CachedFile) -> int:
+        """Pay one use back; a clean file that nobody uses leaves memory.
+
+        Returns:
+            How many uses are left.
+        """
+        with self._lock:
+            self._uses[file] -= 1
+            left = self._uses[file]
+        if left == 0:
+            self.settle(file)
+        return left
+
+    def settle(self, file: CachedFile) -> None:
+        """Drop the object of a file that is clean, or without a name, and unused."""
+        with self._lock:
+            while file.path in self._busy:
+                self._lock.wait(None)
+            detached = file.is_detached
+            if self._uses.get(file, 1) or (file.is_dirty and not detached):
+                return
+            path = file.path
+            del self._uses[file]
+            names = self._detached if detached else self._by_path
+            if names.get(path) is file:
+                del names[path]
+            self._busy.add(path)
+            self._grown = True
+        try:
+            file.save()
+            file.close()
+            if detached:
+                self._disk.remove_data(file.number)
+        finally:
+            with self._lock:
+                self._busy.discard(path)
+                self._lock.notify_all()
+
+    # -- space ----------------------------------------------------------------------------------
+
+    def used_bytes(self) -> int:
+        """Bytes of files in the cache, as of their last save."""
+        return self._index.used_bytes()
+
+    def evict(self) -> None:
+        """Give up clean files that nobody uses, least recently used first, down to the limit."""
+        with self._lock:
+            grown, self._grown = self._grown, False
+        if not grown:
+            return
+        excess = self._index.used_bytes() - self._limit_bytes
+        if excess > 0:
+            for path, size in self._index.clean_by_age():
+                if excess <= 0:
+                    return
+                if self._drop(path):
+                    excess -= size
+
+    def drop_clean(self, path: str) -> int:
+        """Forget clean data at and below `path` that nobody uses; returns how many files."""
+        rows = self._index.clean_by_age()
+        return sum(self._drop(row_path) for row_path, _ in rows if uris.is_below(row_path, path))
+
+    def _drop(self, path: str) -> bool:
+        """Drop the row and the data of a clean file, unless it is in memory."""
+        with self._row_busy(path):
+            if self.peek(path) is not None:
+                return False
+            number = self._index.delete_clean(path)
+            if number is not None:
+                self._disk.remove_data(number)
+            return number is not None
+
+    # -- names ----------------------------------------------------------------------------------
+
+    def renamed(self, source: str, destination: str) -> None:
+        """Carry a rename, already in the index, out in memory; what was there is dropped."""
+        self.forget(destination)
+        with self._lock:
+            for path in [path for path in self._by_path if uris.is_below(path, source)]:
+                file = self._by_path.pop(path)
+                file.path = uris.replace_prefix(path, source, destination)
+                self._by_path[file.path] = file
+
+    def detached(self, path: str) -> None:
+        """The file at `path` has lost its name (already in the index); handles go on using it."""
+        with self._lock:
+            file = self._by_path.pop(path, None)
+            if file is not None:
+                self._detached[path] = file
+        if file is not None:
+            file.detach()
+
+    def reattached(self, file: CachedFile) -> None:
+        """The name of a detached file comes back (R9)."""
+        file.reattach()
+        with self._lock:
+            if self._detached.get(file.path) is file:
+                del self._detached[file.path]
+            self._by_path[file.path] = file
+
+    def moved_aside(self, path: str, aside: str) -> None:
+        """A detached file's node was moved: what is missing of it is now at `aside` (R9)."""
+        with self._lock:
+            file = self._detached.pop(path, None)
+            if file is not None:
+                self._detached[aside] = file
+                file.path = aside
+
+    def forget(self, path: str) -> None:
+        """The node at `path` is gone, and so is its row; whoever still uses the file goes on."""
+        with self._lock:
+            file = self._by_path.get(path)
+            unused = file is not None and not self._uses.get(file, 0)
+        self.detached(path)
+        if file is not None and unused:
+            self.settle(file)
+
+    def find_detached(self, path: str) -> CachedFile | None:
+        """The file without a name whose node is at `path`."""
+        with self._lock:
+            return self._detached.get(path)
+
+    def unsent_below(self, path: str) -> list[CachedFile]:
+        """All dirty files at or below `path`."""
+        with self._lock:
+            files = [f for p, f in self._by_path.items() if uris.is_below(p, path)]
+        return [file for file in files if file.is_dirty]
+
+    def local_children(self, container: str) -> Iterator[CachedFile]:
+        """Files directly in `container` that the service never had."""
+        with self._lock:
+            files = [f for p, f in self._by_path.items() if uris.parent_of(p) == container]
+        return (file for file in files if file.is_local)
+
+    def in_use(self, path: str) -> bool:
+        """Whether somebody has the file at `path` open or is transferring it."""
+        with self._lock:
+            file = self._by_path.get(path)
+            return file is not None and self._uses.get(file, 0) > 0
+
+    def close(self) -> None:
+        """Save and close everything; dirty files stay as rows for the next mount."""
+        with self._lock:
+            files = list(self._uses)
+            self._uses.clear()
+            self._by_path.clear()
+            self._detached.clear()
+        for file in files:
+            file.save()
+            file.close()

@@ -1,0 +1,139 @@
+"""Keeps transfers and changes of the namespace apart, by path (R8).
+
+A transfer *enters* the path it works on; any number may.  A change of the namespace *holds* the
+paths it changes, with all below them: from that moment no transfer can enter, and the holder waits
+for those inside to leave.  A hold outlives its operation when the operation's fate is unknown; it
+is released when that is settled.
+
+The gate's own lock is a leaf: nothing else is taken under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from vofs.cache.clock import Clock
+from vofs.core import uris
+from vofs.core.errors import NodeBusy
+from vofs.locks import Level, OrderedLock, assert_none_held
+
+
+def overlaps(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one is above the other."""
+    return uris.is_below(one, other) or uris.is_below(other, one)
+
+
+class Hold:
+    """Paths that one change of the namespace keeps for itself."""
+
+    __slots__ = ("paths",)
+
+    def __init__(self, paths: tuple[str, ...]) -> None:
+        self.paths = paths
+
+    def covers(self, path: str) -> bool:
+        """Whether a transfer at `path` has to stay out."""
+        return any(overlaps(held, path) for held in self.paths)
+
+
+class PathGate:
+    """See the module's docstring.
+
+    Args:
+        clock: for timeouts.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = OrderedLock(Level.LEAF)
+        self._holds: list[Hold] = []
+        self._inside: dict[str, int] = {}
+
+    def try_enter(self, path: str) -> bool:
+        """Enter at `path` unless it is held; every True is paid back with `leave`."""
+        with self._lock:
+            if any(hold.covers(path) for hold in self._holds):
+                return False
+            self._inside[path] = self._inside.get(path, 0) + 1
+            return True
+
+    def leave(self, path: str) -> None:
+        """The transfer at `path` has ended."""
+        with self._lock:
+            self._inside[path] -= 1
+            if not self._inside[path]:
+                del self._inside[path]
+            self._lock.notify_all()
+
+    @contextmanager
+    def entered(self, path_of: Callable[[], str], timeout_s: float) -> Iterator[str]:
+        """Be inside while the block runs, waiting for a hold to be released.
+
+        Args:
+            path_of: the path now; a hold that is waited for may rename it.
+            timeout_s: the longest wait in seconds.
+
+        Raises:
+            NodeBusy: it is still held after that.
+        """
+        deadline = self._clock.monotonic() + timeout_s
+        while not self.try_enter(path := path_of()):
+            if not self._wait_for_release(path, deadline):
+                raise NodeBusy(f"{path}: a change of this name has not ended yet")
+        try:
+            yield path
+        finally:
+            self.leave(path)
+
+    def _wait_for_release(self, path: str, deadline: float) -> bool:
+        with self._lock:
+            while any(hold.covers(path) for hold in self._holds):
+                remaining = deadline - self._clock.monotonic()
+                if remaining <= 0:
+                    return False
+                self._lock.wait(remaining)
+            return True
+
+    def hold(self, paths: tuple[str, ...], timeout_s: float) -> Hold:
+        """Keep transfers out of `paths` and wait until those inside have left.
+
+        Returns:
+            The hold, to be given to `release`.
+
+        Raises:
+            NodeBusy: they did not leave within `timeout_s` seconds, or another change of the
+                namespace is at work there; nothing is held then.
+        """
+        assert_none_held("holding a path")
+        hold = Hold(paths)
+        deadline = self._clock.monotonic() + timeout_s
+        with self._lock:
+            self._holds.append(hold)
+            while self._busy(hold):
+                remaining = deadline - self._clock.monotonic()
+                if remaining <= 0:
+                    self._holds.remove(hold)
+                    self._lock.notify_all()
+                    raise NodeBusy(f"{paths[0]}: its transfers did not end within {timeout_s:g} s")
+                self._lock.wait(remaining)
+        return hold
+
+    def _busy(self, hold: Hold) -> bool:
+        """Somebody is inside, or an older hold overlaps.  Call with the lock held."""
+        if any(hold.covers(path) for path in self._inside):
+            return True
+        older = self._holds[: self._holds.index(hold)]
+        return any(other.covers(path) for other in older for path in hold.paths)
+
+    def release(self, hold: Hold) -> None:
+        """Let transfers in again."""
+        with self._lock:
+            self._holds.remove(hold)
+            self._lock.notify_all()
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """All held paths, for `vofs status`."""
+        with self._lock:
+            return tuple(path for hold in self._holds for path in hold.paths)

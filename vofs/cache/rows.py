@@ -1,0 +1,103 @@
+"""The rows of the index as values: what is stored of a cached file, and how.
+
+Only the order of columns lives here; `index.py` decides what is written when.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from vofs.core.nodes import VersionToken
+
+COLUMNS = (
+    "number, path, size, backing_end, generation, stored_generation, whole, base_length, base_md5,"
+    " base_date_ms, base_md5_proves, mtime_ns, mode, put_generation, put_size, state, error,"
+    " attempts"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One file as the index knows it.
+
+    Attributes:
+        number: names the data file; 0 for a row that is not stored yet.
+        path: decoded node path.
+        whole: every byte of the data file is present, and its size is the file's size.
+        put: (generation, size) of a PUT that began and whose end is not known (R2), or None.
+        state: "", "failed" or "conflict".
+        spans: (start, end, dirty) of a file that is not whole.
+        size, backing_end, generation, stored_generation, base: see `FileState`.
+        mtime_ns: modification time in nanoseconds since 1970.
+        mode: permission bits asked for at creation, or None.
+        error: the last error of an upload.
+        attempts: how many uploads failed in a row.
+    """
+
+    number: int
+    path: str
+    size: int
+    backing_end: int
+    generation: int
+    stored_generation: int
+    whole: bool
+    base: VersionToken | None
+    mtime_ns: int
+    mode: int | None = None
+    put: tuple[int, int] | None = None
+    state: str = ""
+    error: str = ""
+    attempts: int = 0
+    spans: tuple[tuple[int, int, bool], ...] = ()
+
+    @property
+    def present_bytes(self) -> int:
+        """How many bytes of the file are here."""
+        return self.size if self.whole else sum(stop - start for start, stop, _ in self.spans)
+
+
+def token_columns(
+    token: VersionToken | None,
+) -> tuple[int | None, str | None, int | None, bool | None]:
+    """A version token as four columns."""
+    if token is None:
+        return None, None, None, None
+    return token.length, token.md5, token.date_ms, token.md5_proves
+
+
+def token_of(columns: Iterable[object]) -> VersionToken | None:
+    """The version token that `token_columns` wrote."""
+    length, md5, date_ms, md5_proves = columns
+    if not isinstance(length, int):
+        return None
+    return VersionToken(
+        length,
+        md5 if isinstance(md5, str) else None,
+        date_ms if isinstance(date_ms, int) else None,
+        bool(md5_proves),
+    )
+
+
+def values(row: FileRow) -> tuple[object, ...]:
+    """The columns of `row` after its number, in the order of `COLUMNS`."""
+    put = row.put or (None, None)
+    return (
+        row.path, row.size, row.backing_end, row.generation, row.stored_generation, row.whole,
+        *token_columns(row.base), row.mtime_ns, row.mode, *put, row.state, row.error, row.attempts,
+    )  # fmt: skip
+
+
+def file_row(connection: sqlite3.Connection, row: tuple[Any, ...]) -> FileRow:
+    """The value of one fetched row, with its spans."""
+    (number, path, size, backing_end, generation, stored, whole, *base) = row[:11]
+    mtime_ns, mode, put_generation, put_size, state, error, attempts = row[11:]
+    spans = connection.execute("SELECT start, stop, dirty FROM span WHERE number=?", (number,))
+    return FileRow(
+        number, path, size, backing_end, generation, stored, bool(whole), token_of(base),
+        mtime_ns, mode, None if put_generation is None else (put_generation, put_size),
+        state, error, attempts,
+        tuple((start, stop, bool(dirty)) for start, stop, dirty in spans),
+    )  # fmt: skip

@@ -1,0 +1,234 @@
+"""When uploads run: the queue's threads.
+
+Workers take what `core.uploadqueue` says is due and let `Uploader` do it; one scheduler executes
+tombstones and intents that wait.  What is due when:
+
+* a file whose last change was flushed, or whose last handle closed, at once;
+* creation and truncation alone at release, or 5 s after the last change (R4);
+* a dirty file held open after 60 s of quiet, or 10 minutes (R3).
+
+The lock (level 40) protects the queue and is never held while a file is asked anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from vofs.cache.cachedfile import CachedFile
+from vofs.cache.clock import Clock
+from vofs.cache.filetable import FileTable
+from vofs.cache.gate import PathGate
+from vofs.cache.upload import Outcome, Uploader
+from vofs.core.errors import CacheDamaged
+from vofs.core.filestate import Upload
+from vofs.core.uploadqueue import UploadQueue
+from vofs.locks import Level, OrderedLock
+
+log = logging.getLogger(__name__)
+
+CREATED_DELAY_S = 5.0
+IDLE_DELAY_S = 60.0
+HELD_OPEN_S = 600.0
+BUSY_DELAY_S = 0.1
+TICK_S = 0.5
+
+
+class WriteBack:
+    """See the module's docstring.
+
+    Args:
+        uploader: does one upload.
+        table: keeps dirty files.
+        gate: keeps uploads out of names that are being changed.
+        clock: for due times.
+        workers: uploads at a time (--max-flush-threads).
+        housekeeping: called by the scheduler twice a second, without locks.
+    """
+
+    def __init__(
+        self,
+        uploader: Uploader,
+        table: FileTable,
+        gate: PathGate,
+        clock: Clock,
+        *,
+        workers: int,
+        housekeeping: Callable[[], None],
+    ) -> None:
+        self._uploader, self._table, self._gate, self._clock = uploader, table, gate, clock
+        self._housekeeping = housekeeping
+        self._lock = OrderedLock(Level.WRITEBACK)
+        self._queue = UploadQueue()
+        self._files: dict[int, CachedFile] = {}
+        self._flushed: set[int] = set()
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"vofs-upload-{number}")
+            for number in range(workers)
+        ]
+        self._threads.append(threading.Thread(target=self._tick, name="vofs-scheduler"))
+
+    def start(self) -> None:
+        """Start the threads (after the fork of daemonising: a fork kills threads, R22)."""
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, file: CachedFile, *, flushed: bool) -> None:
+        """A file has something to send.
+
+        Args:
+            file: the file; nothing happens when it is clean.
+            flushed: its bytes are complete (close, unmount, user): send now.  Otherwise it was
+                created, truncated or written and is still open.
+        """
+        if not file.is_dirty or file.is_detached:
+            return
+        now = self._clock.monotonic()
+        with self._lock:
+            self._files[file.number] = file
+            if flushed:
+                self._flushed.add(file.number)
+            self._queue.schedule(file.number, now if flushed else now + CREATED_DELAY_S)
+            self._lock.notify_all()
+
+    def hasten(self) -> None:
+        """Make everything that waits due now, whatever its backoff."""
+        with self._lock:
+            self._queue.hasten(self._clock.monotonic())
+            self._lock.notify_all()
+
+    def forget(self, file: CachedFile) -> None:
+        """The file has lost its name: nothing of it is sent any more."""
+        with self._lock:
+            self._queue.discard(file.number)
+            if file.number not in self._queue:
+                self._files.pop(file.number, None)
+                self._flushed.discard(file.number)
+
+    def retry_due_s(self, file: CachedFile) -> float | None:
+        """Seconds until the next try of `file`, or None when none is planned."""
+        with self._lock:
+            due_at = self._queue.due_at(file.number)
+        return None if due_at is None else max(0.0, due_at - self._clock.monotonic())
+
+    # -- workers --------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while (file := self._next()) is not None:
+            try:
+                outcome = self._upload(file)
+            except Exception as exc:  # a defect must not end the thread that sends the rest
+                log.exception("upload of %s", file.path)
+                outcome = Outcome(failure=CacheDamaged(f"{file.path}: {exc!r}"))
+            self._finish(file, outcome)
+
+    def _next(self) -> CachedFile | None:
+        """Wait for something due; None when the mount goes away."""
+        with self._lock:
+            while not self._stopping.is_set():
+                number = self._queue.take(self._clock.monotonic())
+                if number is not None:
+                    return self._files[number]
+                due_at = self._queue.next_due()
+                self._lock.wait(
+                    None if due_at is None else max(0.0, due_at - self._clock.monotonic())
+                )
+        return None
+
+    def _upload(self, file: CachedFile) -> Outcome:
+        early = self._too_early_s(file)
+        if early > 0:
+            return Outcome(waits=True, retry_after_s=early)
+        path = file.path
+        if not self._gate.try_enter(path):
+            return Outcome(waits=True, retry_after_s=BUSY_DELAY_S)
+        try:
+            if file.path != path:  # renamed between the two lines above
+                return Outcome(waits=True, retry_after_s=0.0)
+            return self._uploader.upload(file)
+        finally:
+            self._gate.leave(path)
+
+    def _too_early_s(self, file: CachedFile) -> float:
+        """Seconds that a file which is still open and not flushed has to wait."""
+        with self._lock:
+            if file.number in self._flushed:
+                return 0.0
+        writers, quiet_s, dirty_s, has_bytes = file.writing(self._clock.monotonic())
+        if not writers or dirty_s >= HELD_OPEN_S:
+            return 0.0
+        return (IDLE_DELAY_S if has_bytes else CREATED_DELAY_S) - quiet_s
+
+    def _finish(self, file: CachedFile, outcome: Outcome) -> None:
+        now = self._clock.monotonic()
+        with self._lock:
+            number = file.number
+            if outcome.waits:
+                self._queue.postpone(number, now + (outcome.retry_after_s or 0.0))
+            elif outcome.failure is not None and not outcome.final:
+                due_at = self._queue.retry(number, now, retry_after_s=outcome.retry_after_s)
+                log.warning(
+                    "%s is not sent yet: %s; next try in %.0f s",
+                    file.path, outcome.failure, due_at - now,
+                )  # fmt: skip
+            else:
+                self._queue.finish(number)
+                if number not in self._queue:
+                    self._files.pop(number, None)
+                    self._flushed.discard(number)
+            self._lock.notify_all()
+        if outcome.final:
+            log.error("%s cannot be sent: %s; its data is kept", file.path, outcome.failure)
+        if not outcome.waits and outcome.failure is None:
+            if file.is_dirty and file.upload_state is not Upload.CONFLICT:
+                self.submit(file, flushed=file.writing(now)[0] == 0)
+            self._table.settle(file)
+
+    def _tick(self) -> None:
+        while not self._stopping.wait(TICK_S):
+            try:
+                self._housekeeping()
+            except Exception:
+                log.exception("housekeeping")
+
+    # -- the end --------------------------------------------------------------------------------
+
+    def drain(self, timeout_s: float) -> int:
+        """Send everything now, as long as uploads progress.
+
+        Args:
+            timeout_s: seconds without any progress after which the rest is left.
+
+        Returns:
+            How many files stay for the next mount.
+        """
+        for file in self._table.unsent_below("/"):
+            self.submit(file, flushed=True)
+        self.hasten()
+        progress: list[tuple[int, float]] = []
+        moved_at = self._clock.monotonic()
+        while waiting := self._waiting():
+            now = self._clock.monotonic()
+            seen = [(file.number, file.progress_at) for file in waiting]
+            if seen != progress:
+                progress, moved_at = seen, now
+            elif now - moved_at >= timeout_s:
+                break
+            with self._lock:
+                self._lock.wait(min(1.0, max(0.01, moved_at + timeout_s - now)))
+        return len(self._table.unsent_below("/"))
+
+    def _waiting(self) -> list[CachedFile]:
+        with self._lock:
+            return [file for number, file in self._files.items() if number in self._queue]
+
+    def stop(self) -> None:
+        """End the threads; an upload that runs is waited for (R1: never broken off)."""
+        self._stopping.set()
+        with self._lock:
+            self._lock.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()

@@ -1,0 +1,299 @@
+"""`mountvofs`: check everything that can be checked, go into the background, mount, serve.
+
+Exit codes: 0 mounted (or unmounted, with -f), 2 usage, 3 service or credential, 4 mount point,
+cache or FUSE; for each failure one line on stderr that says what happened and what to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import sys
+import tempfile
+import threading
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import platformdirs
+
+from vofs.cache.clock import SystemClock
+from vofs.cli import daemon
+from vofs.cli.arguments import parse
+from vofs.cli.mounts import check_mount_point, wait_until_mounted
+from vofs.core.attributes import MountOwner
+from vofs.core.errnos import exit_code_of
+from vofs.core.errors import (
+    MountUnusable,
+    NodeError,
+    NodeNotFound,
+    NotAContainer,
+    RemoteError,
+    ServiceUnusable,
+    StartError,
+    UsageError,
+    VofsError,
+)
+from vofs.core.nodes import NodeKind
+from vofs.core.retrypolicy import RetryPolicy
+from vofs.core.uris import ServiceUri, node_uri, parse_vospace
+from vofs.mount import binding
+from vofs.mount.options import MountOptions
+from vofs.mount.session import Session, requesting_process
+from vofs.remote.api import Remote
+from vofs.remote.credentials import (
+    Anonymous,
+    Certificate,
+    Credential,
+    Token,
+    choose_credential,
+)
+from vofs.remote.retrying import RetryingRemote
+
+log = logging.getLogger("vofs")
+
+TOKEN_VARIABLE = "VOSPACE_TOKEN"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        options = parse(arguments)
+        if options.token is not None:
+            _hide_token(arguments, options.token)
+        mount_point = check_mount_point(Path(options.mountpoint))
+        for path in (options.cache_dir, options.log):
+            if path is not None and daemon.below(path, mount_point):
+                raise UsageError(f"mountvofs: {path} is below the mount point {mount_point}")
+        if options.log is not None:
+            options.log = options.log.absolute()
+        binding.check_fuse()
+    except StartError as exc:
+        print(_line(exc), file=sys.stderr)
+        return exit_code_of(exc)
+    if options.foreground:
+        return _serve(options, mount_point, daemon.Word(None))
+    return daemon.in_background(lambda word: _serve(options, mount_point, word))
+
+
+def _line(exc: VofsError) -> str:
+    text = " ".join(str(exc).split()) or type(exc).__name__
+    return text if text.startswith("mountvofs: ") else f"mountvofs: {text}"
+
+
+def _hide_token(arguments: list[str], token: str) -> None:
+    """Start again with the token in the environment, where ps does not show it."""
+    kept, skip = [], False
+    for word in arguments:
+        if skip:
+            skip = False
+        elif word == "--token":
+            skip = True
+        elif not word.startswith("--token="):
+            kept.append(word)
+    environment = {**os.environ, TOKEN_VARIABLE: token}
+    os.execve(sys.executable, [sys.executable, "-m", "vofs.cli.mountvofs", *kept], environment)
+
+
+def _serve(options: Namespace, mount_point: Path, word: daemon.Word) -> int:
+    """Mount and serve until it is unmounted; gives its word as soon as the mount answers."""
+    _start_log(options, in_foreground=options.foreground)
+    try:
+        with ExitStack() as stack:
+            left = _mount(options, mount_point, word, stack)
+    except StartError as exc:
+        word.say(exit_code_of(exc), _line(exc))
+        return exit_code_of(exc)
+    except Exception as exc:  # the user gets one line; the traceback is in the log
+        log.exception("start failed")
+        word.say(daemon.EXIT_LOST, f"mountvofs: start failed: {' '.join(str(exc).split())}")
+        return daemon.EXIT_LOST
+    if left and options.foreground:
+        print(f"mountvofs: {left} uploads stay for the next mount", file=sys.stderr)
+    return 0
+
+
+def _start_log(options: Namespace, *, in_foreground: bool) -> None:
+    level = logging.DEBUG if options.debug else logging.INFO if options.verbose else logging.WARNING
+    handlers: list[logging.Handler] = []
+    if options.log is not None:
+        try:
+            handlers.append(logging.FileHandler(options.log))
+        except OSError as exc:
+            raise SystemExit(f"mountvofs: log file {options.log}: {exc.strerror}") from exc
+    elif in_foreground:
+        handlers.append(logging.StreamHandler())
+    else:
+        handlers.append(logging.NullHandler())
+    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, handlers=handlers, force=True)
+    log.setLevel(level)
+
+
+def _mount(options: Namespace, mount_point: Path, word: daemon.Word, stack: ExitStack) -> int:
+    """Returns how many uploads stay for the next mount."""
+    if options.fake is not None:
+        _start_fake(options, stack)
+    service = parse_vospace(
+        options.vospace, local_deployment=bool(os.environ.get("LOCAL_VOSPACE_WEBSERVICE"))
+    )
+    credential = choose_credential(
+        os.environ,
+        certfile=options.certfile,
+        token_file=options.token_file,
+        anonymous=options.anonymous,
+    )
+    remote = _connect(options, service, credential)
+    read_only = options.readonly or isinstance(credential, Anonymous)
+    control_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vofs-")))
+    cache_dir = options.cache_dir or _default_cache(remote.capabilities.identity)
+    settings = _settings(
+        options, service, mount_point, cache_dir.absolute(), control_dir, read_only=read_only
+    )
+    session = Session(
+        settings,
+        remote,
+        SystemClock(),
+        thread_group=requesting_process(binding.request_context),
+        credential=_phrase(credential),
+    )
+    notice = ""
+    if read_only and not options.readonly:
+        notice = "mountvofs: no credential was found: the mount is read-only"
+    _run(session, settings, word, notice)
+    return session.left
+
+
+def _start_fake(options: Namespace, stack: ExitStack) -> None:
+    """An embedded fake service with sample data, and the environment in which vos finds it."""
+    from fakevospace import FakeVOSpace  # only here: users of real services do not need it
+
+    home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vofs-fake-")))
+    fake = FakeVOSpace(personality=options.fake, sample=True)
+    served = stack.enter_context(fake.serve())
+    os.environ.update(served.environment(home))
+    options.vospace = served.vospace
+    if options.cache_dir is None:
+        options.cache_dir = home / "vofs-cache"
+
+
+def _connect(options: Namespace, service: ServiceUri, credential: Credential) -> Remote:
+    """Find the service and see the container with this credential.
+
+    Raises:
+        ServiceUnusable: one of the two does not work.
+    """
+    from vofs.remote.vosclient import VosRemote  # vos reads HOME and VOSPACE_* when imported
+
+    uri = node_uri(service, service.root)
+    clock = SystemClock()
+    try:
+        remote = VosRemote(
+            service,
+            credential,
+            insecure=options.insecure,
+            ca_file=options.ca_file,
+            timeout_s=options.timeout,
+            secure_get=options.secure_get,
+            clock=clock,
+        )
+        policy = RetryPolicy(budget_s=options.timeout)
+        retrying = RetryingRemote(remote, policy, clock, random.random)
+        if retrying.get_node(service.root).kind is not NodeKind.CONTAINER:
+            raise NotAContainer(uri)
+    except NodeNotFound as exc:
+        raise ServiceUnusable(f"{uri} does not exist") from exc
+    except NotAContainer as exc:
+        raise ServiceUnusable(f"{uri} is not a container: only those can be mounted") from exc
+    except (NodeError, RemoteError) as exc:
+        raise ServiceUnusable(f"{uri}: {str(exc) or type(exc).__name__}") from exc
+    return retrying
+
+
+def _default_cache(identity: str) -> Path:
+    """One directory for each service identity and user, below the platform's cache directory."""
+    name = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return platformdirs.user_cache_path("vofs") / name
+
+
+def _settings(
+    options: Namespace,
+    service: ServiceUri,
+    mount_point: Path,
+    cache_dir: Path,
+    control_dir: Path,
+    *,
+    read_only: bool,
+) -> MountOptions:
+    if daemon.below(cache_dir, mount_point):
+        raise MountUnusable(f"the cache {cache_dir} would be below the mount point")
+    return MountOptions(
+        service=service,
+        mount_point=mount_point,
+        cache_dir=cache_dir,
+        control_dir=control_dir,
+        owner=MountOwner(options.uid, options.gid, options.umask),
+        read_only=read_only,
+        allow_other=options.allow_other,
+        threads=not options.nothreads,
+        debug=options.debug,
+        timeout_s=options.timeout,
+        close_wait_s=options.close_wait,
+        attr_ttl_s=options.attr_ttl,
+        negative_ttl_s=options.negative_ttl,
+        settle_s=options.settle,
+        min_free_bytes=options.min_free << 20,
+        cache_limit_bytes=options.cache_limit << 20,
+        upload_workers=options.max_flush_threads,
+    )
+
+
+def _phrase(credential: Credential) -> str:
+    """What `vofs status` says of the credential: never its secret."""
+    match credential:
+        case Anonymous():
+            return "none: anonymous"
+        case Certificate(path, subject, expires_at):
+            return f"certificate {path} of {subject}, expires {expires_at:%Y-%m-%d %H:%M} UTC"
+        case Token():
+            return "token"
+
+
+def _run(session: Session, settings: MountOptions, word: daemon.Word, notice: str) -> None:
+    """Serve until the mount is gone."""
+    mounted = False
+
+    def started() -> None:
+        nonlocal mounted
+        mounted = True
+        session.start()
+        announcer = threading.Thread(target=announce, name="vofs-announce", daemon=True)
+        announcer.start()
+
+    def announce() -> None:
+        wait_until_mounted(settings.mount_point)
+        word.say(0, notice)
+
+    try:
+        binding.run(
+            session.boundary(),
+            settings.mount_point,
+            started=started,
+            ended=session.stop,
+            source=node_uri(settings.service, settings.service.root),
+            read_only=settings.read_only,
+            allow_other=settings.allow_other,
+            threads=settings.threads,
+            debug=settings.debug,
+        )
+    finally:
+        if not mounted:
+            session.abandon()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""Small integers for the kernel, and what an open file or directory is.
+
+A number is never used twice in the life of a mount, so that a stale one is an error and not
+somebody else's file.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+
+from vofs.cache.cachedfile import CachedFile
+from vofs.core.errors import UnknownHandle, WrongHandleMode
+from vofs.core.openflags import Access
+from vofs.locks import Level, OrderedLock
+
+
+@dataclass(slots=True)
+class OpenHandle:
+    """One open file.
+
+    Attributes:
+        file: what it is open on; a rename moves the file along.
+        access: what it was opened for.
+        opener: process (thread group) that opened it; only its flushes wait (R19).
+        wrote: it wrote bytes since its last flush (R4).
+        changed: it wrote or truncated at all.
+        waited_s: seconds that its flushes have waited so far, of --close-wait.
+        reported: a permanent upload error was reported to it (R18: once).
+    """
+
+    file: CachedFile
+    access: Access
+    opener: int
+    wrote: bool = False
+    changed: bool = False
+    waited_s: float = 0.0
+    reported: bool = False
+
+
+@dataclass(slots=True)
+class OpenDirectory:
+    """One open directory: its path, and the names as they were at its first read."""
+
+    path: str
+    names: list[str] | None = field(default=None)
+
+
+class Handles:
+    """Numbers of open files and directories."""
+
+    def __init__(self) -> None:
+        self._lock = OrderedLock(Level.LEAF)
+        self._numbers = itertools.count(1)
+        self._open: dict[int, OpenHandle | OpenDirectory] = {}
+
+    def add(self, handle: OpenHandle | OpenDirectory) -> int:
+        """Give a handle its number."""
+        with self._lock:
+            number = next(self._numbers)
+            self._open[number] = handle
+            return number
+
+    def file(self, number: int) -> OpenHandle:
+        """The open file `number`.
+
+        Raises:
+            UnknownHandle: there is none.
+        """
+        handle = self._open.get(number)
+        if not isinstance(handle, OpenHandle):
+            raise UnknownHandle(str(number))
+        return handle
+
+    def readable(self, number: int) -> OpenHandle:
+        """The open file `number`, to be read.
+
+        Raises:
+            UnknownHandle, WrongHandleMode.
+        """
+        handle = self.file(number)
+        if not handle.access.read:
+            raise WrongHandleMode("opened for writing only")
+        return handle
+
+    def writable(self, number: int) -> OpenHandle:
+        """The open file `number`, to be written.
+
+        Raises:
+            UnknownHandle, WrongHandleMode.
+        """
+        handle = self.file(number)
+        if not handle.access.write:
+            raise WrongHandleMode("opened for reading only")
+        return handle
+
+    def directory(self, number: int) -> OpenDirectory:
+        """The open directory `number`.
+
+        Raises:
+            UnknownHandle: there is none.
+        """
+        handle = self._open.get(number)
+        if not isinstance(handle, OpenDirectory):
+            raise UnknownHandle(str(number))
+        return handle
+
+    def remove(self, number: int) -> OpenHandle | OpenDirectory:
+        """Take a number back.
+
+        Raises:
+            UnknownHandle: there is no such.
+        """
+        with self._lock:
+            try:
+                return self._open.pop(number)
+            except KeyError:
+                raise UnknownHandle(str(number)) from None
+
+    def files(self) -> list[OpenHandle]:
+        """All open files."""
+        with self._lock:
+            return [handle for handle in self._open.values() if isinstance(handle, OpenHandle)]

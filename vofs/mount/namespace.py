@@ -1,0 +1,324 @@
+"""Changes of names: synchronous at the service, journalled before, carried out here after (R8).
+
+Every change follows one shape, `_change`: hold the paths, so that nothing is uploaded or fetched
+under them; commit the intent; ask the service; carry the result out here in one transaction that
+also ends the intent; let the paths go.  When the service's answer is lost, the caller looks.  When
+even looking fails within the timeout, the caller gets ETIMEDOUT, the intent keeps standing with its
+paths held, and the scheduler goes on looking until it is settled; a restart does the same.
+
+What the service never had is changed here alone, without a request.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from vofs.cache.cachedfile import CachedFile
+from vofs.cache.clock import Clock
+from vofs.cache.emptyfile import RECREATE, EmptyFiles
+from vofs.cache.filetable import FileTable
+from vofs.cache.gate import Hold, PathGate
+from vofs.cache.index import Index, delete_file
+from vofs.cache.journal import Intent, Journal, Tombstone, add_tombstone, end_intent
+from vofs.cache.tombstones import Tombstones
+from vofs.cache.writeback import WriteBack
+from vofs.core.attributes import version_token
+from vofs.core.errors import (
+    ContainerNotEmpty,
+    IsAContainer,
+    NodeNotFound,
+    NotAContainer,
+    RemoteTimeout,
+    RemoteUnavailable,
+    VofsError,
+)
+from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
+from vofs.locks import Level, OrderedLock
+from vofs.mount.tree import Tree
+from vofs.remote.api import Remote
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What changes of names work with."""
+
+    remote: Remote
+    tree: Tree
+    table: FileTable
+    index: Index
+    journal: Journal
+    gate: PathGate
+    tombstones: Tombstones
+    writeback: WriteBack
+    empty: EmptyFiles
+    clock: Clock
+    timeout_s: float
+
+
+class Unsettled(RemoteTimeout):
+    """Nobody could say within the timeout whether the change happened; it is followed up."""
+
+
+class Followed:
+    """Intents whose fate is unknown, with the paths they keep held.
+
+    Args:
+        parts: what changes of names work with.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._lock = OrderedLock(Level.LEAF)
+        self._waiting: list[tuple[Intent, Hold, Callable[[Intent], None]]] = []
+
+    def add(self, intent: Intent, hold: Hold, settle: Callable[[Intent], None]) -> None:
+        """Keep looking, with `settle`, until it raises no more."""
+        with self._lock:
+            self._waiting.append((intent, hold, settle))
+
+    def settle_all(self) -> None:
+        """Look once at each; called by the scheduler and at start."""
+        with self._lock:
+            waiting = list(self._waiting)
+        for entry in waiting:
+            intent, hold, settle = entry
+            try:
+                settle(intent)
+            except RemoteUnavailable as exc:
+                log.info("%s of %s is still in doubt: %s", intent.op, intent.source, exc)
+                continue
+            except VofsError as exc:
+                log.error("%s of %s was settled with an error: %s", intent.op, intent.source, exc)
+                self._parts.journal.forget(intent)
+            with self._lock:
+                self._waiting.remove(entry)
+            self._parts.gate.release(hold)
+
+
+class Namespace:
+    """mkdir, rmdir, unlink, and the unlink of open files.  Renames are in `renaming`.
+
+    Args:
+        parts: what changes of names work with.
+        followed: where changes in doubt go.
+    """
+
+    def __init__(self, parts: Parts, followed: Followed) -> None:
+        self._parts, self._followed = parts, followed
+
+    # -- containers -----------------------------------------------------------------------------
+
+    def make_container(self, path: str) -> None:
+        """mkdir(2).
+
+        Raises:
+            NodeExists, ContainerNotFound, NodeLocked, PermissionDenied, RemoteError.
+        """
+        with self._change(Intent("mkdir", path), self._settle_mkdir) as intent:
+            self._parts.tombstones.bury(path)
+            try:
+                self._parts.remote.create_node(NodeInfo(path, NodeKind.CONTAINER))
+            except RemoteUnavailable as exc:
+                if not exc.sent or not self._until_known(lambda: self._is_container(path)):
+                    raise
+            self._settle_mkdir(intent)
+
+    def _is_container(self, path: str) -> bool:
+        try:
+            return self._parts.remote.get_node(path).kind is NodeKind.CONTAINER
+        except NodeNotFound:
+            return False
+
+    def _settle_mkdir(self, intent: Intent) -> None:
+        if self._is_container(intent.source):
+            self._parts.tree.added(self._parts.remote.get_node(intent.source))
+        self._parts.journal.forget(intent)
+
+    def remove_container(self, path: str) -> None:
+        """rmdir(2).
+
+        Raises:
+            ContainerNotEmpty, NotAContainer, NodeNotFound, NodeLocked, RemoteError.
+        """
+        if self._parts.tree.lookup(path).kind is not NodeKind.CONTAINER:
+            raise NotAContainer(path)
+        if self._parts.table.unsent_below(path):
+            raise ContainerNotEmpty(f"{path} holds files that are not on the service yet")
+        for buried in self._parts.tombstones.below(path):
+            self._parts.tombstones.bury(buried)
+        with self._change(Intent("rmdir", path), self._settle_delete) as intent:
+            self._delete(intent, NodeKind.CONTAINER)
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def unlink(self, path: str) -> None:
+        """unlink(2) of a file that nobody has open: gone on the service when this returns.
+
+        A pending upload is given up only after the deletion is confirmed.
+
+        Raises:
+            IsAContainer, NodeNotFound, NodeLocked, RemoteError.
+        """
+        node = self._parts.tree.lookup(path)
+        if node.kind is NodeKind.CONTAINER:
+            raise IsAContainer(path)
+        intent = Intent("unlink", path, source_token=version_token(node))
+        with self._change(intent, self._settle_delete) as standing:
+            if self._is_on_service(path):
+                self._delete(standing, node.kind)
+            else:
+                self._gone_here(standing)
+
+    def _is_on_service(self, path: str) -> bool:
+        """Whether the service may have a node for `path`, be it of a PUT that broke."""
+        file = self._parts.table.peek(path)
+        return file is None or not file.is_local or file.put is not None
+
+    def _delete(self, intent: Intent, kind: NodeKind) -> None:
+        """DELETE, looking when the answer is lost, then carry it out here."""
+        deadline = self._parts.clock.monotonic() + self._parts.timeout_s
+        gone = False
+        while not gone:
+            try:
+                self._parts.remote.delete_node(intent.source)
+                gone = True
+            except NodeNotFound:
+                gone = True
+            except RemoteUnavailable as exc:
+                if not exc.sent:
+                    raise
+                gone = self._until_known(
+                    lambda: self._is_gone(intent.source, kind, intent.source_token)
+                )
+                if not gone and self._parts.clock.monotonic() >= deadline:
+                    raise Unsettled(f"the deletion of {intent.source} is not confirmed") from exc
+        self._gone_here(intent)
+
+    def _is_gone(self, path: str, kind: NodeKind, token: VersionToken | None) -> bool:
+        try:
+            node = self._parts.remote.get_node(path)
+        except NodeNotFound:
+            return True
+        if node.kind is not kind:
+            return True
+        return token is not None and not token.same_version(version_token(node))
+
+    def _gone_here(self, intent: Intent) -> None:
+        with self._parts.index.transaction() as connection:
+            delete_file(connection, intent.source)
+            end_intent(connection, intent)
+        file = self._parts.table.peek(intent.source)
+        if file is not None:
+            self._parts.writeback.forget(file)
+        self._parts.table.forget(intent.source)
+        self._parts.tree.removed(intent.source)
+
+    def _settle_delete(self, intent: Intent) -> None:
+        """After a lost answer: 404 or another version is done; the same one is not done."""
+        kind = NodeKind.CONTAINER if intent.op == "rmdir" else NodeKind.DATA
+        if self._is_gone(intent.source, kind, intent.source_token):
+            self._gone_here(intent)
+        else:
+            self._parts.journal.forget(intent)
+
+    def detach(self, path: str) -> None:
+        """The file at `path` is unlinked, or is about to be replaced, while it is open (R9).
+
+        The node goes when nobody needs its bytes any more: a tombstone sees to that.
+
+        Raises:
+            NodeBusy: an upload of it did not end within the timeout.
+        """
+        parts = self._parts
+        file = parts.table.peek(path)
+        if file is None:
+            raise NodeNotFound(path)
+        hold = parts.gate.hold((path,), parts.timeout_s)
+        try:
+            token = file.provenance[0]
+            if token is None and file.put is not None:
+                token = VersionToken(file.put[1])
+            tombstone = None if token is None else Tombstone(path, token)
+            with parts.index.transaction() as connection:
+                delete_file(connection, path)
+                if tombstone is not None:
+                    add_tombstone(connection, tombstone)
+            parts.writeback.forget(file)
+            parts.table.detached(path)
+            if tombstone is not None:
+                parts.tombstones.raised(tombstone)
+            parts.tree.removed(path)
+        finally:
+            parts.gate.release(hold)
+
+    def attach_again(self, file: CachedFile) -> None:
+        """The rename over an open file failed: the file has its name, its row and its node back."""
+        with self._parts.index.transaction() as connection:
+            connection.execute("DELETE FROM tombstone WHERE path=?", (file.path,))
+        self._parts.tombstones.consumed(file.path)
+        self._parts.table.reattached(file)
+        self._parts.tree.invalidate(file.path)
+        self._parts.writeback.submit(file, flushed=False)
+
+    # -- the common shape -----------------------------------------------------------------------
+
+    @contextmanager
+    def _change(self, intent: Intent, settle: Callable[[Intent], None]) -> Iterator[Intent]:
+        """Hold the paths and journal the intent around one change of the service."""
+        hold = self._parts.gate.hold(intent.paths, self._parts.timeout_s)
+        followed = False
+        try:
+            standing = self._parts.journal.begin(intent)
+            try:
+                yield standing
+            except Unsettled:
+                followed = True
+                self._followed.add(standing, hold, settle)
+                raise
+            except VofsError:
+                self._parts.journal.forget(standing)
+                raise
+        finally:
+            if not followed:
+                self._parts.gate.release(hold)
+
+    def _until_known(self, look: Callable[[], bool]) -> bool:
+        """Repeat `look` until the service answers it.
+
+        Raises:
+            Unsettled: it does not within the timeout.
+        """
+        deadline = self._parts.clock.monotonic() + self._parts.timeout_s
+        while True:
+            try:
+                return look()
+            except RemoteUnavailable as exc:
+                if self._parts.clock.monotonic() >= deadline:
+                    raise Unsettled(f"the service does not say what happened: {exc}") from exc
+                self._parts.clock.sleep(LOOK_AGAIN_S)
+
+    # -- restart --------------------------------------------------------------------------------
+
+    def recover(self, intent: Intent) -> None:
+        """Settle an intent that an earlier mount left.
+
+        Raises:
+            RemoteUnavailable: the service does not answer; it stands and is looked at again.
+        """
+        log.warning("%s of %s was interrupted: looking what became of it", intent.op, intent.source)
+        match intent.op:
+            case "mkdir":
+                self._settle_mkdir(intent)
+            case "rmdir" | "unlink":
+                self._settle_delete(intent)
+            case op if op == RECREATE:
+                self._parts.empty.settle(intent)
+            case op:
+                raise AssertionError(f"intent {op}")

@@ -1,0 +1,54 @@
+"""The settings of one mount, typed and complete; `cli` makes them, `session` reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vofs.core.attributes import MountOwner
+from vofs.core.uris import ServiceUri
+
+
+@dataclass(frozen=True, slots=True)
+class MountOptions:
+    """See interface.md section 2 for what each means to users.
+
+    Attributes:
+        service: the service and the container to mount.
+        mount_point: an empty directory, absolute.
+        cache_dir: the cache of this service identity.
+        control_dir: a private directory for the control socket.
+        owner: to whom everything in the mount belongs.
+        read_only: nothing may be changed.
+        allow_other: other users may look in.
+        threads: serve several requests at a time.
+        debug: check the lock order and let libfuse print requests.
+        timeout_s: how long an operation waits without progress.
+        close_wait_s: how long close waits for the upload.
+        attr_ttl_s: how long attributes are believed.
+        negative_ttl_s: how long a name stays missing.
+        settle_s: how long a broken PUT must have left no trace (R1).
+        min_free_bytes: space of the cache's file system that is never used.
+        cache_limit_bytes: clean cached data beyond this is given up, oldest first.
+        upload_workers: uploads at a time.
+        fetch_workers: downloads at a time.
+    """
+
+    service: ServiceUri
+    mount_point: Path
+    cache_dir: Path
+    control_dir: Path
+    owner: MountOwner
+    read_only: bool = False
+    allow_other: bool = False
+    threads: bool = True
+    debug: bool = False
+    timeout_s: float = 30.0
+    close_wait_s: float = 30.0
+    attr_ttl_s: float = 10.0
+    negative_ttl_s: float = 5.0
+    settle_s: float = 60.0
+    min_free_bytes: int = 1024 << 20
+    cache_limit_bytes: int = 1024 << 20
+    upload_workers: int = 10
+    fetch_workers: int = 16

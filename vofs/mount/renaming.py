@@ -1,0 +1,315 @@
+"""rename(2): a move that replaces, on a service that never overwrites (R8, R9, R10).
+
+A file that the service never had is renamed here alone; its upload then goes to the new name and
+replaces what is there.  Anything else is a move job, whose URL is journalled before it is run.
+Over an existing file it takes three steps, each journalled, so that a kill between any two loses
+neither file:
+
+    aside    dst -> .NAME.vofs-aside-ID
+    move     src -> dst
+    delete   the aside is deleted, or becomes a tombstone while an open handle lacks its bytes
+
+Another mount may miss dst between the first two (docs/semantics.md).  The service nests a move into
+an existing container; so the job's destination is compared, and a nested node is moved back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from vofs.cache.gate import Hold
+from vofs.cache.index import delete_file, rename_files
+from vofs.cache.journal import Intent, Tombstone, add_tombstone, end_intent
+from vofs.core import uris
+from vofs.core.attributes import version_token
+from vofs.core.errnos import error_from_fault
+from vofs.core.errors import (
+    ContainerNotEmpty,
+    IsAContainer,
+    NodeNotFound,
+    NotAContainer,
+    RemoteUnavailable,
+    VofsError,
+)
+from vofs.core.nodes import NodeInfo, NodeKind
+from vofs.mount.namespace import LOOK_AGAIN_S, Followed, Parts, Unsettled
+from vofs.remote.api import MovePhase, MoveStatus
+
+log = logging.getLogger(__name__)
+
+NAME_MAX = 255
+
+
+def aside_of(path: str, unique: str) -> str:
+    """Where the node at `path` waits while another takes its place (R10)."""
+    suffix = f".vofs-aside-{unique}"
+    room = NAME_MAX - 1 - len(suffix)
+    name = uris.name_of(path).encode()[:room].decode(errors="ignore")
+    return uris.child_path(uris.parent_of(path), f".{name}{suffix}")
+
+
+class Renaming:
+    """See the module's docstring.
+
+    Args:
+        parts: what changes of names work with.
+        followed: where changes in doubt go.
+        unique: makes a part of a name that nobody else uses.
+    """
+
+    def __init__(self, parts: Parts, followed: Followed, unique: Callable[[], str]) -> None:
+        self._parts, self._followed, self._unique = parts, followed, unique
+
+    def rename(self, source: str, destination: str) -> None:
+        """rename(2): `destination` is replaced when it is a file or an empty container.
+
+        Raises:
+            NodeNotFound, NotAContainer, IsAContainer, ContainerNotEmpty, NodeLocked, NodeBusy,
+            RemoteError.
+        """
+        parts = self._parts
+        moved = parts.tree.lookup(source)
+        replaced = self._replaced(destination, moved)
+        for buried in (*parts.tombstones.below(source), *parts.tombstones.below(destination)):
+            parts.tombstones.bury(buried)
+        hold = parts.gate.hold((source, destination), parts.timeout_s)
+        followed = False
+        try:
+            file = parts.table.peek(source)
+            if file is not None and file.is_local and file.put is None:
+                self._rename_here(source, destination, replaced)
+            else:
+                self._rename_there(moved, destination, replaced, hold)
+        except Unsettled:
+            followed = True
+            raise
+        finally:
+            if not followed:
+                parts.gate.release(hold)
+
+    def _replaced(self, destination: str, moved: NodeInfo) -> NodeInfo | None:
+        """The node that has to make room, also one under a tombstone, or None.
+
+        Raises:
+            IsAContainer, NotAContainer, ContainerNotEmpty: as rename(2) has it.
+        """
+        parts = self._parts
+        try:
+            if parts.tombstones.find(destination) is not None:
+                return parts.remote.get_node(destination)
+            node = parts.tree.fresh(destination)
+        except NodeNotFound:
+            return None
+        if node.kind is NodeKind.CONTAINER:
+            if moved.kind is not NodeKind.CONTAINER:
+                raise IsAContainer(destination)
+            if parts.tree.children(destination):
+                raise ContainerNotEmpty(destination)
+        elif moved.kind is NodeKind.CONTAINER:
+            raise NotAContainer(destination)
+        return node
+
+    # -- here -----------------------------------------------------------------------------------
+
+    def _rename_here(self, source: str, destination: str, replaced: NodeInfo | None) -> None:
+        """A file that the service never had: its upload will replace what is at the new name.
+
+        What is replaced becomes the base of the upload, so that a foreign change in between is
+        noticed (R11).  Under a tombstone there is none: the upload executes that first.
+        """
+        parts = self._parts
+        local = parts.table.peek(destination)
+        is_there = replaced is not None and (local is None or not local.is_local)
+        file = parts.table.peek(source)
+        assert file is not None
+        with parts.index.transaction() as connection:
+            rename_files(connection, source, destination)
+        if local is not None:
+            parts.writeback.forget(local)
+        parts.tree.removed(source)
+        parts.table.renamed(source, destination)
+        parts.tree.invalidate(destination)
+        if is_there and replaced is not None and parts.tombstones.find(destination) is None:
+            file.replaces(version_token(replaced))
+
+    # -- there ----------------------------------------------------------------------------------
+
+    def _rename_there(
+        self, moved: NodeInfo, destination: str, replaced: NodeInfo | None, hold: Hold
+    ) -> None:
+        """The moves on the service.
+
+        Raises:
+            Unsettled: their end is not known; the intent is followed, and keeps `hold`.
+        """
+        parts = self._parts
+        local = parts.table.peek(destination)
+        if local is not None and local.is_local and local.put is None:
+            replaced = None  # only here: nothing has to make room on the service
+        intent = Intent(
+            "rename", moved.path, destination, step="move",
+            source_token=version_token(moved),
+            destination_token=None if replaced is None else version_token(replaced),
+        )  # fmt: skip
+        if replaced is not None and replaced.kind is NodeKind.CONTAINER:
+            intent = replace(intent, step="rmdir")
+        elif replaced is not None:
+            aside = aside_of(destination, self._unique())
+            intent = replace(intent, step="aside", aside=aside)
+        intent = parts.journal.begin(intent)
+        try:
+            self._go_on(intent)
+        except Unsettled:
+            self._followed.add(parts.journal.find(intent.number), hold, self.recover)
+            raise
+
+    def _go_on(self, intent: Intent) -> None:
+        """Take all steps from the intent's own on; undo what was done when one is refused."""
+        parts = self._parts
+        try:
+            if intent.step == "rmdir":
+                parts.remote.delete_node(intent.destination)
+                intent = parts.journal.advance(replace(intent, step="move"))
+            if intent.step == "aside":
+                self._move(intent, intent.destination, intent.aside)
+                intent = parts.journal.advance(replace(intent, step="move", job_url=""))
+            self._move(intent, intent.source, intent.destination)
+        except Unsettled:
+            raise
+        except VofsError:
+            try:
+                self._undo(intent)
+            except RemoteUnavailable as exc:
+                raise Unsettled(f"the rename of {intent.source} is half done: {exc}") from exc
+            raise
+        self._carry_out(intent)
+
+    def _undo(self, intent: Intent) -> None:
+        """The move was refused: what was moved aside comes back, and the intent is forgotten."""
+        parts = self._parts
+        if intent.step == "move" and intent.aside:
+            self._move(intent, intent.aside, intent.destination)
+        elif intent.step == "move" and intent.destination_token is not None:
+            parts.remote.create_node(NodeInfo(intent.destination, NodeKind.CONTAINER))
+        parts.tree.invalidate(intent.destination)
+        parts.journal.forget(intent)
+
+    def _move(self, intent: Intent, source: str, destination: str) -> None:
+        """One move job, to its end.
+
+        Raises:
+            IsAContainer: the destination had become a container; the node was moved back.
+            Unsettled: its end is not known within the timeout.
+            VofsError: the service refused it.
+        """
+        parts = self._parts
+        job_url = parts.remote.create_move(source, destination)
+        intent = parts.journal.advance(replace(intent, job_url=job_url))
+        deadline = parts.clock.monotonic() + parts.timeout_s
+        try:
+            status = parts.remote.run_move(job_url, parts.timeout_s)
+        except RemoteUnavailable as exc:
+            if not exc.sent:
+                raise
+            status = MoveStatus(MovePhase.ACTIVE)
+        while status.phase in (MovePhase.ACTIVE, MovePhase.PENDING):
+            if parts.clock.monotonic() >= deadline:
+                raise Unsettled(f"the move of {source} to {destination} has not ended yet")
+            parts.clock.sleep(LOOK_AGAIN_S)
+            try:
+                status = parts.remote.move_status(job_url)
+            except RemoteUnavailable as exc:
+                log.info("move of %s: %s", source, exc)
+        if status.phase is not MovePhase.COMPLETED:
+            raise error_from_fault(status.error)
+        if status.destination is not None and status.destination != destination:
+            self._move(intent, status.destination, source)
+            raise IsAContainer(f"{destination} had become a container on the service")
+
+    def _carry_out(self, intent: Intent) -> None:
+        """The service has moved: tree, files and intent follow in one transaction."""
+        parts = self._parts
+        source, destination = intent.source, intent.destination
+        open_file = parts.table.find_detached(destination)
+        lacking = open_file is not None and bool(open_file.gaps)
+        keeps_aside = bool(intent.aside) and lacking and intent.destination_token is not None
+        with parts.index.transaction() as connection:
+            delete_file(connection, destination)
+            rename_files(connection, source, destination)
+            connection.execute("DELETE FROM tombstone WHERE path=?", (destination,))
+            if keeps_aside and intent.destination_token is not None:
+                add_tombstone(connection, Tombstone(intent.aside, intent.destination_token))
+            if not intent.aside or keeps_aside:
+                end_intent(connection, intent)
+        parts.tombstones.consumed(destination)
+        node = parts.tree.remembered_or_none(source)
+        parts.table.renamed(source, destination)
+        parts.tree.removed(source)
+        if node is not None:
+            parts.tree.added(replace(node, path=destination))
+        else:
+            parts.tree.invalidate(destination)
+        if keeps_aside and intent.destination_token is not None:
+            parts.table.moved_aside(destination, intent.aside)
+            parts.tombstones.raised(Tombstone(intent.aside, intent.destination_token))
+        elif intent.aside:
+            self._delete_aside(parts.journal.advance(replace(intent, step="delete")))
+
+    def _delete_aside(self, intent: Intent) -> None:
+        """The last step; when it fails the intent stands and is followed without holding names."""
+        parts = self._parts
+        try:
+            parts.remote.delete_node(intent.aside)
+        except NodeNotFound:
+            pass
+        except VofsError as exc:
+            log.warning("%s stays on the service for now: %s", intent.aside, exc)
+            hold = parts.gate.hold((intent.aside,), parts.timeout_s)
+            self._followed.add(intent, hold, self.recover)
+            return
+        parts.journal.forget(intent)
+
+    # -- restart --------------------------------------------------------------------------------
+
+    def recover(self, intent: Intent) -> None:
+        """Settle a rename whose end is not known, by looking.
+
+        Raises:
+            RemoteUnavailable: the service does not answer; the intent stands.
+        """
+        parts = self._parts
+        if intent.step == "delete":
+            self._delete_quietly(intent.aside)
+            parts.journal.forget(intent)
+            return
+        if intent.job_url and parts.remote.move_status(intent.job_url).phase is MovePhase.ACTIVE:
+            raise RemoteUnavailable(f"the move of {intent.source} is still running", sent=True)
+        if self._has_moved(intent):
+            self._carry_out(intent)
+            return
+        if intent.aside and self._exists(intent.aside) and not self._exists(intent.destination):
+            self._move(intent, intent.aside, intent.destination)
+        parts.tree.invalidate(intent.source)
+        parts.tree.invalidate(intent.destination)
+        parts.journal.forget(intent)
+
+    def _has_moved(self, intent: Intent) -> bool:
+        """Whether the second step is done: the source is gone and the destination is there."""
+        if intent.step != "move":
+            return False
+        return not self._exists(intent.source) and self._exists(intent.destination)
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self._parts.remote.get_node(path)
+        except NodeNotFound:
+            return False
+        return True
+
+    def _delete_quietly(self, path: str) -> None:
+        try:
+            self._parts.remote.delete_node(path)
+        except NodeNotFound:
+            return

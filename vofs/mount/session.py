@@ -1,0 +1,225 @@
+"""One mount, put together, started and stopped: the only module that wires the objects.
+
+`Session(...)` takes the cache, recovers what the last mount left, and settles what was interrupted,
+all before the mount answers (R8).  `start` runs the threads once the kernel has accepted the mount;
+`stop`, called by libfuse when it is gone, treats every open file as closed, sends what it can as
+long as that progresses, and leaves the rest as rows for the next mount (R22).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+
+from vofs import locks
+from vofs.cache.clock import Clock
+from vofs.cache.disk import Disk
+from vofs.cache.emptyfile import RECREATE, EmptyFiles
+from vofs.cache.fetcher import Fetcher
+from vofs.cache.filetable import FileTable
+from vofs.cache.gate import PathGate
+from vofs.cache.index import Index
+from vofs.cache.journal import Journal
+from vofs.cache.tombstones import Tombstones
+from vofs.cache.upload import Uploader
+from vofs.cache.writeback import WriteBack
+from vofs.core.errors import RemoteUnavailable, VofsError
+from vofs.mount.boundary import Boundary
+from vofs.mount.control import Control
+from vofs.mount.namespace import Followed, Namespace, Parts
+from vofs.mount.operations import VOFS
+from vofs.mount.options import MountOptions
+from vofs.mount.properties import Properties
+from vofs.mount.renaming import Renaming
+from vofs.mount.rights import Rights
+from vofs.mount.status import Status
+from vofs.mount.toldsizes import ToldSizes
+from vofs.mount.tree import Tree
+from vofs.remote.api import Remote
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """See the module's docstring.
+
+    Args:
+        options: the settings.
+        remote: the service.
+        clock: where time comes from.
+        thread_group: the process that the calling FUSE request comes from.
+        credential: what `vofs status` says of the credential.
+
+    Raises:
+        MountUnusable: the cache cannot be used.
+    """
+
+    def __init__(
+        self,
+        options: MountOptions,
+        remote: Remote,
+        clock: Clock,
+        *,
+        thread_group: Callable[[], int],
+        credential: str,
+    ) -> None:
+        locks.checking(options.debug)
+        self._options, self._remote, self._clock = options, remote, clock
+        self._leave_uploads = False
+        self.left = 0
+        self._disk = Disk(options.cache_dir, options.min_free_bytes)
+        try:
+            self._disk.lock(clock, options.timeout_s)
+            self._index = Index(
+                options.cache_dir / "index.sqlite", remote.capabilities.identity
+            )  # fmt: skip
+        except BaseException:
+            self._disk.close()
+            raise
+        self._wire(thread_group, credential)
+        self._recover()
+
+    def _wire(self, thread_group: Callable[[], int], credential: str) -> None:
+        options, remote, clock = self._options, self._remote, self._clock
+        gate = PathGate(clock)
+        self._journal = Journal(self._index)
+        self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
+        self._fetcher = Fetcher(
+            remote, self._table, gate, clock, workers=options.fetch_workers,
+            timeout_s=options.timeout_s, on_stale=lambda path: self._tree.invalidate(path),
+        )  # fmt: skip
+        self._tombstones = Tombstones(
+            remote, self._journal, self._table, self._fetcher, gate, clock, options.timeout_s
+        )
+        empty = EmptyFiles(remote, self._journal)
+        uploader = Uploader(
+            remote, self._fetcher, self._tombstones, empty, clock, confirm_s=options.attr_ttl_s,
+            settle_s=options.settle_s, on_stored=lambda path: self._tree.stored(path),
+        )  # fmt: skip
+        self._writeback = WriteBack(
+            uploader, self._table, gate, clock, workers=options.upload_workers,
+            housekeeping=self._housekeeping,
+        )  # fmt: skip
+        self._tree = Tree(
+            remote, self._table, self._tombstones, clock, attr_ttl_s=options.attr_ttl_s,
+            negative_ttl_s=options.negative_ttl_s,
+        )  # fmt: skip
+        self._parts = Parts(
+            remote, self._tree, self._table, self._index, self._journal, gate, self._tombstones,
+            self._writeback, empty, clock, options.timeout_s,
+        )  # fmt: skip
+        self._followed = Followed(self._parts)
+        self._namespace = Namespace(self._parts, self._followed)
+        self._renaming = Renaming(self._parts, self._followed, lambda: secrets.token_hex(4))
+        status = Status(options, remote, self._table, self._writeback, self._tombstones, credential)
+        self._control = Control(
+            options.control_dir / "control", options.service.root, status, self._tree, self._table,
+            self._writeback, leave=self._leave,
+        )  # fmt: skip
+        self._vofs = self._operations(thread_group)
+
+    def _operations(self, thread_group: Callable[[], int]) -> VOFS:
+        options, tree = self._options, self._tree
+        rights = Rights(
+            tree, options.service.root, read_only=options.read_only,
+            tells_rights=self._remote.capabilities.tells_rights,
+        )  # fmt: skip
+        properties = Properties(options.service, tree, self._table, str(self._control.path))
+        return VOFS(
+            options.service, tree, self._table, self._fetcher, self._writeback, self._namespace,
+            self._renaming, rights, properties, ToldSizes(self._clock), self._clock,
+            owner=options.owner, close_wait_s=options.close_wait_s, thread_group=thread_group,
+        )  # fmt: skip
+
+    def _recover(self) -> None:
+        """Load dirty files, tombstones and intents; settle the intents if the service answers."""
+        recovered = self._table.recover()
+        self._tombstones.recover()
+        for intent in self._journal.intents():
+            hold = self._parts.gate.hold(intent.paths, 0)
+            is_rename = intent.op == "rename"
+            settle = self._renaming.recover if is_rename else self._namespace.recover
+            if intent.op == RECREATE:  # its upload finishes it, and must be let in
+                self._parts.gate.release(hold)
+            else:
+                self._followed.add(intent, hold, settle)
+        self._followed.settle_all()
+        for file in recovered:
+            self._writeback.submit(file, flushed=True)
+        if recovered:
+            log.warning("%d files of an earlier mount are sent now", len(recovered))
+
+    def _housekeeping(self) -> None:
+        self._followed.settle_all()
+        self._tombstones.bury_due()
+        self._table.evict()
+
+    def boundary(self) -> Boundary:
+        """What the FUSE binding calls."""
+        return Boundary(self._vofs, self._clock)
+
+    def start(self) -> None:
+        """The kernel has accepted the mount: run the threads."""
+        self._writeback.start()
+        self._control.start()
+
+    def _leave(self) -> None:
+        self._leave_uploads = True
+
+    def stop(self) -> None:
+        """The mount is gone: send what can be sent, and put the rest away.
+
+        `left` then says how many files wait for the next mount.
+        """
+        self._control.stop()
+        for handle in self._vofs.handles.files():
+            handle.file.save()
+        if self._leave_uploads:
+            self.left = len(self._table.unsent_below("/"))
+        else:
+            self.left = self._writeback.drain(self._options.timeout_s)
+        self._writeback.stop()
+        self._fetcher.stop()
+        try:
+            self._tombstones.bury_due()
+        except RemoteUnavailable as exc:
+            log.info("unlinked files are deleted by the next mount: %s", exc)
+        self._close()
+        if self.left:
+            log.warning("%d uploads stay in %s for the next mount", self.left, self._disk.root)
+
+    def abandon(self) -> None:
+        """The mount was refused after all: close without waiting for anything."""
+        self._fetcher.stop()
+        self._close()
+
+    def _close(self) -> None:
+        try:
+            self._table.close()
+        except VofsError as exc:
+            log.error("the cache could not be saved: %s", exc)
+        self._index.close()
+        self._disk.close()
+        self._remote.close()
+
+
+def requesting_process(context: Callable[[], tuple[int, int, int]]) -> Callable[[], int]:
+    """The process behind a FUSE request, whose own pid is that of a thread (R19).
+
+    Args:
+        context: fusepy's (uid, gid, pid) of the request.
+    """
+
+    def thread_group() -> int:
+        thread = context()[2]
+        try:
+            with open(f"/proc/{thread}/status", encoding="ascii", errors="replace") as lines:
+                for line in lines:
+                    if line.startswith("Tgid:"):
+                        return int(line.split()[1])
+        except OSError:
+            return thread
+        return thread
+
+    return thread_group

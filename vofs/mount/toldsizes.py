@@ -1,0 +1,48 @@
+"""Sizes that the kernel may still believe (R15).
+
+The kernel keeps an answer to stat for up to a second.  When a file changed on the service, an open
+must not answer while an older size is believed: O_APPEND would overwrite, reads would be clipped.
+"""
+
+from __future__ import annotations
+
+from vofs.cache.clock import Clock
+from vofs.core.attributes import Attributes
+from vofs.locks import Level, OrderedLock
+
+ATTR_TIMEOUT_S = 1.0
+PURGE_AT = 10_000
+
+
+class ToldSizes:
+    """What was told of sizes within the last second.
+
+    Args:
+        clock: for ages, and for the wait.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = OrderedLock(Level.LEAF)
+        self._told: dict[str, tuple[int, float]] = {}
+
+    def noted(self, path: str, attributes: Attributes) -> Attributes:
+        """Remember what is about to be told, and pass it on."""
+        now = self._clock.monotonic()
+        with self._lock:
+            if len(self._told) >= PURGE_AT:
+                self._told = {
+                    known: (size, at)
+                    for known, (size, at) in self._told.items()
+                    if now - at < ATTR_TIMEOUT_S
+                }
+            self._told[path] = attributes.size, now
+        return attributes
+
+    def wait_until_forgotten(self, path: str, size: int) -> None:
+        """Return when the kernel believes no other size of `path` than `size` any more."""
+        with self._lock:
+            told, at = self._told.get(path, (size, 0.0))
+        remaining = at + ATTR_TIMEOUT_S - self._clock.monotonic()
+        if told != size and remaining > 0:
+            self._clock.sleep(remaining)
