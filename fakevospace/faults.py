@@ -156,11 +156,11 @@ class Verdict:
 class FaultBoard:
     """The plan of a running service, and those who hang because of it.
 
-    `_lock` protects all fields; nothing is called with it held.
+    `_changed` protects all fields; nothing is called with it held.
     """
 
     def __init__(self, rules: tuple[Rule, ...] = ()) -> None:
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._plan = FaultPlan().extended(rules)
         self._gate = threading.Event()  # set when what hangs now may go on
         self._hanging = 0
@@ -177,12 +177,12 @@ class FaultBoard:
 
     def add(self, *rules: Rule) -> None:
         """Append rules; they count from now."""
-        with self._lock:
+        with self._changed:
             self._plan = self._plan.extended(rules)
 
     def clear(self) -> None:
         """Lift all rules and let everything that hangs go on."""
-        with self._lock:
+        with self._changed:
             self._plan = FaultPlan()
             gate, self._gate = self._gate, threading.Event()
         gate.set()
@@ -191,9 +191,19 @@ class FaultBoard:
         """Count a request against the plan and return what happens to it."""
         if not self._plan.rules:  # the common case costs no lock
             return None
-        with self._lock:
+        with self._changed:
             self._plan, action = self._plan.decide(facts)
             return None if action is None else Verdict(action, self._gate)
+
+    def wait_until_hanging(self, count: int = 1, timeout_s: float = 10.0) -> None:
+        """Wait until at least `count` requests hang.
+
+        Raises:
+            TimeoutError: they do not.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._hanging >= count, timeout_s):
+                raise TimeoutError(f"{self._hanging} of {count} requests hang")
 
     def hold(self, gate: threading.Event, client_gone: Callable[[], bool]) -> bool:
         """Wait until the faults are lifted.
@@ -203,13 +213,14 @@ class FaultBoard:
         Returns:
             False when the client went away first.
         """
-        with self._lock:
+        with self._changed:
             self._hanging += 1
+            self._changed.notify_all()
         try:
             while not gate.wait(POLL_S):
                 if client_gone():
                     return False
             return True
         finally:
-            with self._lock:
+            with self._changed:
                 self._hanging -= 1

@@ -17,6 +17,7 @@ from typing import Any
 from fakevospace.documents import TransferDocument
 
 WAIT_CAP_S = 60.0
+KEPT_JOBS = 10_000
 
 
 class Phase(enum.Enum):
@@ -64,9 +65,11 @@ class JobStore:
         self._jobs: dict[str, Job] = {}
 
     def add(self, job: Job) -> None:
-        """Take a new job in."""
+        """Take a new job in; the oldest go when there are very many, as destruction would."""
         with self._changed:
             self._jobs[job.number] = job
+            while len(self._jobs) > KEPT_JOBS:
+                del self._jobs[next(iter(self._jobs))]
 
     def get(self, number: str) -> Job | None:
         """Return a job, None when there is none of that number."""

@@ -95,11 +95,13 @@ class Journal:
         endpoint: str | None = None,
         path: str | None = None,
         status: int | None = None,
+        ended: bool = False,
     ) -> list[Entry]:
         """Return the entries that match, in order.
 
         Args:
             path: the node's path (decoded, leading slash) or the URL's; exact or a glob.
+            ended: only those whose answer is sent, or broken off.
         """
         rule = Rule(ANY, method, endpoint, path)
         with self._changed:
@@ -108,6 +110,7 @@ class Journal:
             one
             for one in found
             if (status is None or one.status == status)
+            and not (ended and one.duration_s is None)
             and any(rule.matches(Facts(one.method, one.endpoint, p)) for p in (one.node, one.path))
         ]
 
@@ -130,6 +133,7 @@ class Journal:
         endpoint: str | None = None,
         path: str | None = None,
         status: int | None = None,
+        ended: bool = False,
         timeout_s: float = 10.0,
     ) -> list[Entry]:
         """Wait until `count` entries match and return them.
@@ -140,7 +144,9 @@ class Journal:
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while True:
-                found = self.entries(method=method, endpoint=endpoint, path=path, status=status)
+                found = self.entries(
+                    method=method, endpoint=endpoint, path=path, status=status, ended=ended
+                )
                 if len(found) >= count:
                     return found
                 if not self._changed.wait(deadline - time.monotonic()):

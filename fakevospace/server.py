@@ -109,9 +109,13 @@ class Handler(WSGIRequestHandler):
         found = None if isinstance(self.connection, ssl.SSLSocket) else answer.sendable()
         if found is not None:
             file, offset, length = found
+            file.seek(offset)
             self.wfile.write(head)
-            answer.sent = self.connection.sendfile(file, offset, length)
-            if answer.sent < length:
+            try:
+                self.connection.sendfile(file, offset, length)
+            finally:  # the position tells how far it came, also when the client went away
+                answer.sent = file.tell() - offset
+            if not answer.complete:
                 self.close_connection = True
             return
         for block in cast(Iterable[bytes], answer):

@@ -172,6 +172,8 @@ def receive_truncating(state: State, exchange: Exchange, node: Node) -> Reply:
     """
     with state.lock:
         path = node.path
+        if not state.space.holds(node):
+            raise node_not_found(state.space.uri(path))
         if node.content is None:
             node.content = state.store.create()
         key = node.content

@@ -135,8 +135,8 @@ def test_cavern_truncates_at_open_and_grows_as_bytes_come(cavern: Client) -> Non
     cavern.call("POST", f"{cavern.url}/_fake/faults", json={"rule": [rule]})
     with begin_put(cavern.url, "/arc/files/f", 6) as connection:
         connection.sendall(b"abcdef")
-        while cavern.fake.faults.hanging == 0 or cavern.fake.get("f") != b"abc":
-            pass
+        cavern.fake.faults.wait_until_hanging()
+        assert cavern.fake.get("f") == b"abc"
         assert cavern.properties("f")[CORE + "length"] == "3"
         cavern.fake.faults.clear()
         assert connection.recv(100).startswith(b"HTTP/1.1 201 ")

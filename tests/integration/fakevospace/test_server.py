@@ -127,3 +127,34 @@ def test_sample_files_are_fits(tmp_path: Path) -> None:
             hdus.verify("exception")
             counts[name] = [hdu.data is not None and hdu.data.std() > 10 for hdu in hdus]
     assert counts == {"starfield.fits": [True], "mosaic.fits": [False, True, True, True]}
+
+
+def test_journal_knows_how_much_was_sent_before_the_client_left(
+    make: MakeClient, tmp_path: Path
+) -> None:
+    client = make("vault", data=tmp_path / "data")
+    client.fake.put("f", bytes(64 << 20))
+    url = urlsplit(client.endpoints("f", "pullFromVoSpace")[0])
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=20)
+    connection.request("GET", url.path)
+    answer = connection.getresponse()
+    assert len(answer.read(1 << 20)) == 1 << 20
+    answer.close()
+    connection.close()
+    client.fake.journal.wait_for(method="GET", endpoint="bytes", ended=True)
+    entry = client.fake.journal.entries(method="GET", endpoint="bytes")[0]
+    assert 1 << 20 <= entry.bytes_out < 64 << 20
+
+
+def test_file_deleted_while_it_is_written(both: Client) -> None:
+    both.fake.put("f", b"before")
+    url = urlsplit(both.endpoints("f", "pushToVoSpace")[0])
+    both.fake.faults.add(Rule(Hang(after_bytes=2), method="PUT"))
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=20)
+    connection.request("PUT", url.path, b"after")
+    both.fake.faults.wait_until_hanging()
+    assert both.call("DELETE", "nodes/f").status_code == 200
+    both.fake.faults.clear()
+    assert connection.getresponse().status == (201 if both.service == "vault" else 404)
+    connection.close()
+    assert both.call("GET", "nodes/f").status_code == 404
