@@ -121,12 +121,12 @@ class FakeVOSpace:
 
     def _add_sample(self) -> None:
         with self._state.lock:
-            if self._state.space.at(SAMPLE_CONTAINER) is None:
+            if self._state.tree.at(SAMPLE_CONTAINER) is None:
                 self.mkdir(SAMPLE_CONTAINER)
                 self.set_property(SAMPLE_CONTAINER, IS_PUBLIC, "true")
             for name, data in sample_files().items():
                 path = f"{SAMPLE_CONTAINER}/{name}"
-                if self._state.space.at(path) is None:
+                if self._state.tree.at(path) is None:
                     self.put(path, data)
                     self.set_property(path, IS_PUBLIC, "true")
 
@@ -173,7 +173,7 @@ class FakeVOSpace:
         """
         state, where = self._state, _tidy(path)
         with state.lock:
-            node = state.space.at(where)
+            node = state.tree.at(where)
             if node is None:
                 draft = NodeDraft(state.space.uri(where), Kind.DATA, {})
                 node = state.space.create(where, draft, self._hand)
@@ -188,8 +188,8 @@ class FakeVOSpace:
             node.length = len(data)
             md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
             node.md5 = md5 if data else None
-            node.content_date_ms = state.space.next_date_ms() if data else None
-            state.space.touch(node)
+            node.content_date_ms = state.tree.next_date_ms() if data else None
+            state.tree.touch(node)
             if replaced is not None:
                 state.store.delete(replaced)
 
@@ -215,7 +215,7 @@ class FakeVOSpace:
         """Make a container, and those above it that are missing."""
         state, where = self._state, _tidy(path)
         with state.lock:
-            if where and state.space.at(where) is None:
+            if where and state.tree.at(where) is None:
                 self.mkdir(split_path(where)[0])
                 draft = NodeDraft(state.space.uri(where), Kind.CONTAINER, {})
                 state.space.create(where, draft, self._hand)
@@ -233,7 +233,7 @@ class FakeVOSpace:
                 self.delete(child.path)
             if node.content is not None:
                 state.store.delete(node.content)
-            state.space.discard(node)
+            state.tree.discard(node)
 
     def node(self, path: str) -> dict[str, str]:
         """Return the properties of a node as the service shows them, and its `type`.
@@ -254,10 +254,10 @@ class FakeVOSpace:
         with self._state.lock:
             node = self._found(path)
             node.properties = merged(node.properties, {uri: value})
-            self._state.space.touch(node)
+            self._state.tree.touch(node)
 
     def _found(self, path: str) -> Node:
-        node = self._state.space.at(_tidy(path))
+        node = self._state.tree.at(_tidy(path))
         if node is None:
             raise FileNotFoundError(path)
         return node

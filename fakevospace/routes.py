@@ -114,7 +114,7 @@ def _service_route(state: State, method: str, name: str, rest: list[str], query:
 def _stored_route(state: State, token: str, rest: str) -> Route:
     storage_id = rest.removeprefix(STORAGE_PREFIX).partition(":fo/")[0]
     with state.lock:
-        node = state.space.by_storage_id(storage_id)
+        node = state.tree.by_storage_id(storage_id)
         path = "" if node is None else f"/{node.path}"
     return Route("bytes", path, partial(stored_bytes, token=token, storage_id=storage_id))
 

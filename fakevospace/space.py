@@ -1,18 +1,14 @@
-"""The node tree: what may be created, changed, moved and deleted, and what links lead to.
+"""The rules over the tree: what may be created, changed, moved, deleted; what links lead to.
 
-Pure: the clock and the log of changes are given, bytes are only a key, and no request or document
-is known here.  Follows protocol.md sections 4, 5.4 (move) and 8 (locks, links, permissions).
+Pure: bytes are only a key, and no request or document is known here.  Follows protocol.md
+sections 4, 5.4 (move) and 8 (locks, links, permissions).  A refused call has changed nothing.
 
-Not thread safe: every call with the lock of `State` held.  Invariants: every node but the root is
-in the children of its parent under its own name; every change has a later date than the one
-before; every change is told to the log before the call returns.
+Not thread safe: every call with the lock of `State` held.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from fakevospace.access import Caller
 from fakevospace.names import node_uri, split_path, split_uri
@@ -37,86 +33,21 @@ from fakevospace.refusals import (
     unreadable_link,
     unsupported,
 )
+from fakevospace.tree import Tree
 
 MAX_HOPS = 20
-ROOT_NUMBER = 1
-Clock = Callable[[], float]
-
-
-class NodeLog(Protocol):
-    """Where changes are told, in order; persistence is behind it."""
-
-    def saved(self, node: Node) -> None:
-        """`node` is new or has changed."""
-
-    def removed(self, node: Node) -> None:
-        """`node` is gone."""
 
 
 class Space:
-    """The tree of one service."""
+    """The rules of one service over its tree."""
 
-    def __init__(
-        self,
-        personality: Personality,
-        clock: Clock,
-        log: NodeLog,
-        *,
-        root_owner: str,
-        nodes: Iterable[Node] = (),
-    ) -> None:
-        """Start with an empty public root, or with nodes loaded earlier (the root among them)."""
+    def __init__(self, personality: Personality, tree: Tree) -> None:
         self.personality = personality
-        self._clock = clock
-        self._log = log
-        self._by_storage_id: dict[str, Node] = {}
-        self._last_ms = 0
-        self._last_number = ROOT_NUMBER
-        root = None
-        for node in nodes:
-            self._last_ms = max(self._last_ms, node.date_ms)
-            self._last_number = max(self._last_number, node.number)
-            if node.storage_id is not None:
-                self._by_storage_id[node.storage_id] = node
-            root = node if node.number == ROOT_NUMBER else root
-        if root is None:
-            root = Node(
-                ROOT_NUMBER,
-                "",
-                Kind.CONTAINER,
-                None,
-                root_owner,
-                self.next_date_ms(),
-                properties={IS_PUBLIC: "true"},
-                children=Children(),
-            )
-            log.saved(root)
-        root.owner = root_owner
-        self.root = root
-
-    def next_date_ms(self) -> int:
-        """Return the time of a change: the clock's, but later than any change before."""
-        self._last_ms = max(int(self._clock() * 1000), self._last_ms + 1)
-        return self._last_ms
+        self.tree = tree
 
     def uri(self, path: str) -> str:
         """Return the URI of a path of this service."""
         return node_uri(self.personality.authority, path)
-
-    def by_storage_id(self, storage_id: str) -> Node | None:
-        """Return the data node whose bytes have that name, None when it is gone."""
-        return self._by_storage_id.get(storage_id)
-
-    def holds(self, node: Node) -> bool:
-        """Tell whether the node is (still) part of the tree."""
-        return node.parent is not None and node.parent.children.get(node.name) is node
-
-    def at(self, path: str) -> Node | None:
-        """Return the node at exactly that path, links not followed; None when there is none."""
-        node: Node | None = self.root
-        for name in path.split("/") if path else ():
-            node = None if node is None else node.children.get(name)
-        return node
 
     def resolve(self, path: str, caller: Caller, *, follow_leaf: bool = False) -> Node:
         """Find a node; links on the way are followed, the last one only on request.
@@ -125,7 +56,7 @@ class Space:
             Refusal: 404 for a missing node or a link that leads nowhere, 400 for a link out of
                 the service, 403 for a container on the way that the caller cannot read.
         """
-        node, hops = self.root, 0
+        node, hops = self.tree.root, 0
         wanted = path.split("/") if path else []
         while True:
             if node.kind is Kind.LINK and (wanted or follow_leaf):
@@ -133,7 +64,7 @@ class Space:
                 if hops > MAX_HOPS:
                     raise unreadable_link(self.uri(path))
                 wanted = self._link_path(node) + wanted
-                node = self.root
+                node = self.tree.root
             if not wanted:
                 return node
             if node.kind is not Kind.CONTAINER:
@@ -198,14 +129,13 @@ class Space:
             raise duplicate_node(self.uri(path))
         self.check_entries_writable(parent, caller)
         given = self._accepted(draft, caller)
-        self._last_number += 1
         node = Node(
-            self._last_number,
+            self.tree.next_number(),
             name,
             draft.kind,
             parent,
             caller.name or "",
-            self.next_date_ms(),
+            self.tree.next_date_ms(),
             properties={IS_PUBLIC: "false"} | inherited(parent.properties, given),
             target=self._checked_target(draft),
         )
@@ -214,8 +144,7 @@ class Space:
             node.children = Children()
         if node.kind.holds_bytes:
             node.storage_id = str(uuid.uuid4())
-            self._by_storage_id[node.storage_id] = node
-        self._enter(parent, node)
+        self.tree.enter(node)
         return node
 
     def _accepted(self, draft: NodeDraft, caller: Caller) -> dict[str, str | None]:
@@ -243,20 +172,6 @@ class Space:
             raise invalid_argument(f"link target not supported: {target}")
         return target
 
-    def _enter(self, parent: Node, node: Node) -> None:
-        parent.children.add(node)
-        self._log.saved(node)
-        self._entries_changed(parent)
-
-    def _entries_changed(self, container: Node) -> None:
-        if self.personality.directory_times:
-            self.touch(container)
-
-    def touch(self, node: Node) -> None:
-        """Give the node a new date and tell the log; also the end of a change made outside."""
-        node.date_ms = self.next_date_ms()
-        self._log.saved(node)
-
     def update(self, path: str, draft: NodeDraft, caller: Caller) -> Node:
         """Merge properties into a node (section 4.5); locks do not count here.
 
@@ -273,7 +188,7 @@ class Space:
         drops = self.personality.full_post_drops_md5 and not caller.admin
         if drops and MD5 in draft.properties:
             node.md5 = None
-        self.touch(node)
+        self.tree.touch(node)
         return node
 
     def delete(self, path: str, caller: Caller) -> Node:
@@ -290,18 +205,8 @@ class Space:
             raise permission_denied(self.uri(path))
         if len(node.children):
             raise unsupported(f"container node '{node.name}' is not empty")
-        self.discard(node)
+        self.tree.discard(node)
         return node
-
-    def discard(self, node: Node) -> None:
-        """Take a node without children out of the tree, whoever asks."""
-        if node.parent is None:
-            raise ValueError("the root stays")
-        node.parent.children.remove(node)
-        if node.storage_id is not None:
-            del self._by_storage_id[node.storage_id]
-        self._log.removed(node)
-        self._entries_changed(node.parent)
 
     def move(self, source_path: str, destination_path: str, caller: Caller) -> Node:
         """Move a node (section 5.4): rename, or into an existing container; never overwrites.
@@ -323,12 +228,10 @@ class Space:
             raise duplicate_node(f"/{container.path}/{name}")
         for one in (node.parent, container):
             self.check_entries_writable(one, caller)
-        left = node.parent
-        left.children.remove(node)
+        self.tree.leave(node)
         node.parent, node.name, node.owner = container, name, caller.name or ""
-        node.date_ms = self.next_date_ms()
-        self._enter(container, node)
-        self._entries_changed(left)
+        node.date_ms = self.tree.next_date_ms()
+        self.tree.enter(node)
         return node
 
     def _destination(self, node: Node, path: str, caller: Caller) -> tuple[Node, str]:

@@ -1,8 +1,8 @@
 """Everything that one fake service is, in one object, and the one lock that guards the tree.
 
 `State` wires the parts and decides nothing.  Lock rule: `lock` is held around every use of
-`space` and of the nodes it gives out; never while reading or writing a socket, and never while
-waiting for anything else.  Journal, faults and jobs have their own locks, which are leaves.
+`tree` and `space` and of the nodes they give out; never while reading or writing a socket, and
+never while waiting for anything else.  Journal, faults and jobs have their own locks: leaves.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from fakevospace.journal import Journal
 from fakevospace.nodes import Node
 from fakevospace.nodetable import NodeTable, NoTable
 from fakevospace.personality import Personality
-from fakevospace.space import Clock, Space
+from fakevospace.space import Space
 from fakevospace.storage import ByteStore, DiskBytes, MemoryBytes
 from fakevospace.tokens import Tokens
+from fakevospace.tree import Clock, Tree
 
 
 class State:
@@ -57,9 +58,14 @@ class State:
             table = NodeTable(data / "nodes.sqlite", personality.name)
             self._table, nodes = table, table.load(self.store)
         self.tokens = Tokens(self._table.secret)
-        self.space = Space(
-            personality, clock, self._table, root_owner=users.root_owner, nodes=nodes
+        self.tree = Tree(
+            clock,
+            self._table,
+            root_owner=users.root_owner,
+            directory_times=personality.directory_times,
+            nodes=nodes,
         )
+        self.space = Space(personality, self.tree)
 
     def close(self) -> None:
         """Let go of the data directory; the state cannot be used after that."""

@@ -149,7 +149,7 @@ def receive_atomic(state: State, exchange: Exchange, storage_id: str) -> Reply:
         finally:
             writer.close()
         with state.lock:
-            node = state.space.by_storage_id(storage_id)
+            node = state.tree.by_storage_id(storage_id)
             if node is not None:
                 replaced = node.content
                 node.content = key if received.size_bytes else None
@@ -172,14 +172,14 @@ def receive_truncating(state: State, exchange: Exchange, node: Node) -> Reply:
     """
     with state.lock:
         path = node.path
-        if not state.space.holds(node):
+        if not state.tree.holds(node):
             raise node_not_found(state.space.uri(path))
         if node.content is None:
             node.content = state.store.create()
         key = node.content
         writer: Writer = _Growing(state, node, key)
         node.length = 0
-        state.space.touch(node)
+        state.tree.touch(node)
     try:
         received = _receive(exchange, writer)
     except BaseException:
@@ -188,7 +188,7 @@ def receive_truncating(state: State, exchange: Exchange, node: Node) -> Reply:
     finally:
         writer.close()
     with state.lock:
-        if not state.space.holds(node):
+        if not state.tree.holds(node):
             raise node_not_found(state.space.uri(path))
         again = node.md5 is not None and state.personality.md5_prefix_quirk
         if received.size_bytes:
@@ -219,11 +219,11 @@ class _Growing:
 def _truncate_by_path(state: State, path: str) -> None:
     """Empty whatever file is at `path` now, as the handler of a broken PUT does."""
     with state.lock:
-        node = state.space.at(path)
+        node = state.tree.at(path)
         if node is not None and node.content is not None:
             state.store.writer(node.content).close()
             node.length = 0
-            state.space.touch(node)
+            state.tree.touch(node)
 
 
 def _finish(state: State, exchange: Exchange, node: Node, received: Received) -> None:
@@ -231,8 +231,8 @@ def _finish(state: State, exchange: Exchange, node: Node, received: Received) ->
     for header, key in (("Content-Type", TYPE), ("Content-Encoding", ENCODING)):
         if given := exchange.request.headers.get(header):
             node.properties[key] = given
-    node.content_date_ms = state.space.next_date_ms() if received.size_bytes else None
-    state.space.touch(node)
+    node.content_date_ms = state.tree.next_date_ms() if received.size_bytes else None
+    state.tree.touch(node)
 
 
 def _stored(received: Received) -> Reply:

@@ -167,7 +167,7 @@ def stored_bytes(state: State, exchange: Exchange, token: str, storage_id: str) 
     if method == "PUT":
         return receive_atomic(state, exchange, storage_id)
     with state.lock:
-        node = state.space.by_storage_id(storage_id)
+        node = state.tree.by_storage_id(storage_id)
         if node is None or node.content is None:
             raise Refusal(404, f"not found: {STORAGE_PREFIX}{storage_id}")
         return send_content(state, exchange, node, ranges=True)

@@ -142,7 +142,7 @@ def _change_phase(state: State, exchange: Exchange, job: Job) -> None:
 
 def _now_ms(state: State) -> int:
     with state.lock:
-        return state.space.next_date_ms()
+        return state.tree.next_date_ms()
 
 
 def _run(state: State, exchange: Exchange, job: Job) -> None:

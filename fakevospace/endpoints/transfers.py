@@ -79,7 +79,7 @@ def new_job(
 ) -> Job:
     """Make a job and put it into the store."""
     with state.lock:
-        now_ms = state.space.next_date_ms()
+        now_ms = state.tree.next_date_ms()
     started_ms = None if phase is Phase.PENDING else now_ms
     ended_ms = now_ms if phase is Phase.ERROR else None
     job = Job(

@@ -14,6 +14,7 @@ from fakevospace.personality import CAVERN, VAULT, Personality
 from fakevospace.properties import CORE, IS_LOCKED, IS_PUBLIC, MD5
 from fakevospace.refusals import Refusal
 from fakevospace.space import Space
+from fakevospace.tree import Tree
 
 ANN = Caller("ann", admin=False, authenticated=True)
 BOB = Caller("bob", admin=False, authenticated=True)
@@ -35,7 +36,9 @@ class Log:
 
 def space_of(personality: Personality = VAULT) -> tuple[Space, Log]:
     log = Log()
-    return Space(personality, lambda: 1000.0, log, root_owner="ann"), log
+    times = personality.directory_times
+    tree = Tree(lambda: 1000.0, log, root_owner="ann", directory_times=times)
+    return Space(personality, tree), log
 
 
 def draft(kind: Kind = Kind.DATA, target: str | None = None, **properties: str | None) -> NodeDraft:
@@ -55,7 +58,7 @@ def test_every_change_has_a_later_date_and_is_told_to_the_log() -> None:
     space.update("b", draft(title="t"), ANN)
     assert second.date_ms > before
     space.delete("a", ANN)
-    assert set(log.rows.values()) == {space.root, second}
+    assert set(log.rows.values()) == {space.tree.root, second}
 
 
 def test_existence_is_looked_at_before_permission() -> None:
@@ -138,14 +141,14 @@ def test_cavern_rewrites_link_targets_and_takes_files() -> None:
 def test_containers_date_moves_with_entries_on_cavern_only() -> None:
     for personality in (VAULT, CAVERN):
         space, _ = space_of(personality)
-        before = space.root.date_ms
+        before = space.tree.root.date_ms
         space.create("f", draft(), ANN)
-        assert (space.root.date_ms > before) == personality.directory_times
+        assert (space.tree.root.date_ms > before) == personality.directory_times
 
 
 def test_root_is_public_and_stays() -> None:
     space, _ = space_of()
-    assert space.root.properties[IS_PUBLIC] == "true"
+    assert space.tree.root.properties[IS_PUBLIC] == "true"
     refusals: list[Callable[[], Node]] = [
         lambda: space.delete("", ANN),
         lambda: space.move("", "x", ANN),
@@ -193,10 +196,10 @@ def test_tree_stays_whole_whatever_is_asked(steps: list[tuple[str, str, str]]) -
                     space.move(path, other, ANN)
         except Refusal:
             pass
-    seen = [space.root]
+    seen = [space.tree.root]
     for node in seen:
         for child in node.children:
             assert child.parent is node and node.children.get(child.name) is child
-            assert space.at(child.path) is child
+            assert space.tree.at(child.path) is child
             seen.append(child)
     assert set(log.rows) == {node.number for node in seen}
