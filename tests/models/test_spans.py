@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +48,7 @@ class SpanSetMachine(RuleBasedStateMachine):
         assert self.spans.end == max(self.model, default=-1) + 1
         spans = list(self.spans)
         assert all(start < end for start, end in spans)
-        assert all(a[1] < b[0] for a, b in zip(spans, spans[1:], strict=False)), "touching spans"
+        assert all(a[1] < b[0] for a, b in pairwise(spans)), "touching spans"
 
 
 def positions_of(spans: object) -> set[int]:

@@ -41,7 +41,7 @@ def test_a_local_deployment_moves_short_names_to_opencadc() -> None:
     "text",
     [
         "",
-        "/tmp/x",
+        "/srv/x",
         "vault",
         "http://host/x",
         "vos://",

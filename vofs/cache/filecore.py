@@ -1,0 +1,165 @@
+"""What every side of a cached file needs: its lock, its state, its data file and its row.
+
+`FileCore` holds them and keeps the row in step; `Receiving` adds downloads, `Sending` uploads, and
+`CachedFile` reading and changing.  Methods whose names begin with an underscore are called with the
+file's lock held; all others take it.
+
+The lock is never held while the network is used.  Whoever waits on it re-checks afterwards.
+"""
+
+from __future__ import annotations
+
+from vofs.cache.clock import Clock
+from vofs.cache.datafile import DataFile
+from vofs.cache.disk import Disk
+from vofs.cache.index import Index
+from vofs.cache.rows import FileRow
+from vofs.cache.snapshot import restore, row_of
+from vofs.core.filestate import Life, Upload
+from vofs.core.nodes import VersionToken
+from vofs.core.spans import Span
+from vofs.locks import Level, OrderedLock
+
+BLOCK = 1024 * 1024  # bytes that are read at once for an upload or a digest
+
+
+class FileCore:
+    """See the module's docstring.
+
+    Args:
+        row: the file's row in the index.
+        disk: where its data file is.
+        index: where its row is.
+        clock: for times.
+
+    Raises:
+        CacheDamaged: the data file cannot be opened.
+    """
+
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
+        self.lock = OrderedLock(Level.FILE)
+        self.number = row.number
+        self.path = row.path
+        self.mtime_ns = row.mtime_ns
+        self.mode = row.mode
+        self.put = row.put
+        self.error = row.error
+        self.attempts = row.attempts
+        self.progress_at = clock.monotonic()
+        self.confirmed_at = float("-inf")
+        self._disk, self._index, self._clock = disk, index, clock
+        self._data = disk.open_data(row.number, create=False)
+        self._aside: DataFile | None = None
+        self.state = restore(row, self._data)
+        self._row_dirty = self.state.is_dirty
+        self._row_whole = row.whole
+
+    @property
+    def size(self) -> int:
+        """Current size in bytes."""
+        with self.lock:
+            return self.state.size
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether something of it is not on the service."""
+        with self.lock:
+            return self.state.is_dirty
+
+    @property
+    def is_detached(self) -> bool:
+        """Whether it has lost its name."""
+        with self.lock:
+            return self.state.life is Life.DETACHED
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the service never had it."""
+        with self.lock:
+            return self.state.base is None and self.state.life is Life.ATTACHED
+
+    @property
+    def gaps(self) -> list[Span]:
+        """What is missing of the whole file."""
+        with self.lock:
+            return self.state.gaps(0, self.state.size)
+
+    @property
+    def generation(self) -> int:
+        """Counts the changes of the file."""
+        with self.lock:
+            return self.state.generation
+
+    @property
+    def upload_state(self) -> Upload:
+        """Where the file is on its way to the service."""
+        with self.lock:
+            return self.state.upload
+
+    @property
+    def provenance(self) -> tuple[VersionToken | None, tuple[int, int] | None, float]:
+        """The base version, a PUT that began, and when the base was last seen (monotonic)."""
+        with self.lock:
+            return self.state.base, self.put, self.confirmed_at
+
+    def confirm(self) -> None:
+        """The service was just seen to hold the base version, or no such node."""
+        with self.lock:
+            self.confirmed_at = self._clock.monotonic()
+
+    def sync(self) -> None:
+        """fsync(2): the data first, then the row, both on the disk before this returns (R18)."""
+        with self.lock:
+            self._data.sync()
+            self._save(durable=True)
+
+    def save(self) -> None:
+        """Write the row as it is now: what was downloaded survives a restart."""
+        with self.lock:
+            self._save()
+
+    def _save(self, *, whole: bool | None = None, durable: bool = False) -> None:
+        if self.state.life is not Life.ATTACHED:
+            return
+        if whole is not None:
+            self._row_whole = whole
+        elif not self.state.is_dirty:
+            self._row_whole = self.state.is_whole
+        self._index.save(self._row(), durable=durable)
+        self._row_dirty = self.state.is_dirty
+
+    def _row(self) -> FileRow:
+        return row_of(
+            self.state, number=self.number, path=self.path, whole=self._row_whole,
+            mtime_ns=self.mtime_ns, mode=self.mode, put=self.put, error=self.error,
+            attempts=self.attempts,
+        )  # fmt: skip
+
+    # -- its name ---------------------------------------------------------------------------------
+
+    def detach(self) -> None:
+        """The name is gone (unlinked or replaced while open); its row is gone already."""
+        with self.lock:
+            self.state.detach()
+
+    def reattach(self) -> None:
+        """The name is back; a row is made again, with everything still to be sent."""
+        with self.lock:
+            self.state.reattach()
+            self._index.restore(self._row())
+            self._row_dirty = self.state.is_dirty
+
+    def forget_all(self) -> None:
+        """Nothing of a clean file is here after all."""
+        with self.lock:
+            self.state.forget(0, self.state.size)
+            self._data.truncate(self.state.size)
+            self._save(whole=self.state.is_whole)
+
+    def close(self) -> None:
+        """Close the data file."""
+        with self.lock:
+            self._data.close()
+            if self._aside is not None:
+                self._aside.close()
+                self._aside = None

@@ -1,0 +1,143 @@
+"""The downloading side of a cached file: claims, the bytes that arrive, and who waits for them.
+
+A claim is the right to download a span of one version.  What arrives is written only where it is
+still absent and only while the claim lives, so a download never overwrites a local change and never
+mixes two versions (R12).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from vofs.cache.clock import Clock
+from vofs.cache.disk import Disk
+from vofs.cache.filecore import FileCore
+from vofs.cache.index import Index
+from vofs.cache.rows import FileRow
+from vofs.core import fetchplan
+from vofs.core.errors import VofsError
+from vofs.core.filestate import Claim
+from vofs.core.nodes import VersionToken
+
+FAILURES_KEPT = 16
+
+
+class Receiving(FileCore):
+    """See the module's docstring; the arguments are those of `FileCore`."""
+
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
+        super().__init__(row, disk, index, clock)
+        self._failures: deque[tuple[int, Claim, VofsError]] = deque(maxlen=FAILURES_KEPT)
+        self._failure_count = 0
+        self._pattern = fetchplan.ReadPattern()
+
+    def note_miss(self, start: int, end: int) -> None:
+        """A read of [start, end) found bytes missing: part of the pattern of its reads."""
+        with self.lock:
+            self._pattern = self._pattern.after(start, end)
+
+    def claim_missing(
+        self, start: int, end: int, *, ranges: bool
+    ) -> tuple[list[Claim], VersionToken | None]:
+        """Claim what is missing for a read of [start, end), and what is wise to fetch with it.
+
+        Returns:
+            The new claims, empty when others download it all, and the version they want.
+        """
+        with self.lock:
+            if not self.state.gaps(start, end):
+                return [], self.state.base
+            span = fetchplan.plan(self._pattern, start, end, self.state.size, ranges=ranges)
+            return self.state.claim(*span), self.state.base
+
+    def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
+        """Store downloaded bytes where they are still wanted, and wake who waits for them.
+
+        Returns:
+            False when the claim is dead and the download of no more use.
+        """
+        with self.lock:
+            spans = self.state.acceptable(claim, offset, offset + len(chunk))
+            view = memoryview(chunk)
+            for start, end in spans:
+                self._data.write(start, view[start - offset : end - offset])
+            self.state.accepted(spans)
+            self.progress_at = self._clock.monotonic()
+            self.lock.notify_all()
+            return self.state.is_live(claim)
+
+    def release_claim(self, claim: Claim, failure: VofsError | None) -> None:
+        """Give a claim up; with a failure, every waiter for its bytes gets that."""
+        with self.lock:
+            self.state.release(claim)
+            if failure is not None:
+                self._failure_count += 1
+                self._failures.append((self._failure_count, claim, failure))
+            self.lock.notify_all()
+
+    @property
+    def failure_count(self) -> int:
+        """How many downloads failed so far; a waiter notes it before it waits."""
+        with self.lock:
+            return self._failure_count
+
+    def wait_for(self, start: int, end: int, failures_before: int, timeout_s: float) -> bool:
+        """Wait until [start, end) is present, or nobody is downloading any more.
+
+        The timeout counts from the last byte of progress (behaviours.md row 13): a slow download
+        that moves is no failure.
+
+        Returns:
+            True when it is worth looking again, False when nothing moved for `timeout_s`.
+
+        Raises:
+            VofsError: a download of these bytes failed after `failures_before`.
+        """
+        entered_at = self._clock.monotonic()
+        with self.lock:
+            while gaps := self.state.gaps(start, end):
+                for count, claim, failure in self._failures:
+                    wanted = any(claim.start < last and first < claim.end for first, last in gaps)
+                    if count > failures_before and wanted:
+                        raise failure
+                if not self.state.claimed:
+                    break
+                quiet_since = max(entered_at, self.progress_at)
+                remaining = quiet_since + timeout_s - self._clock.monotonic()
+                if remaining <= 0:
+                    return False
+                self.lock.wait(remaining)
+            return True
+
+    def revalidate(self, token: VersionToken, mtime_ns: int) -> bool:
+        """Compare with the version the service has now; drop clean bytes of another one.
+
+        Returns:
+            True when the cached bytes stay, False when they went or nothing may be said
+            because the file is dirty: then the upload settles it.
+        """
+        with self.lock:
+            if self.state.is_dirty or self.state.ticket is not None:
+                return False
+            base = self.state.base
+            if base is not None and base.same_version(token):
+                if base != token:
+                    self.state.base = token
+                    self._save()
+                return True
+            self.state.rebase(token)
+            self.mtime_ns = mtime_ns
+            self._take_new_data_file()
+            self.lock.notify_all()
+            return False
+
+    def _take_new_data_file(self) -> None:
+        """R12: a new version is a new data file, whose number was never used.  Lock held."""
+        self._row_whole = self.state.is_whole
+        old_number, old_data = self.number, self._data
+        row = self._index.replace(self._row(), self._disk.create_data)
+        self.number = row.number
+        self._data = self._disk.open_data(row.number, create=False)
+        self._data.truncate(self.state.size)
+        old_data.close()
+        self._disk.remove_data(old_number)
