@@ -19,6 +19,7 @@ from pathlib import Path
 
 MIN_FREE_MB = 64  # a demo needs no more room than that
 COMMAND_WITHIN_S = 120
+EXAMPLES = ("m13.fits", "j94f05bgq_flt.fits")  # a globular cluster; an exposure of Hubble's ACS
 
 
 class StepFailed(Exception):
@@ -67,14 +68,17 @@ class Demo:
             self._vospace, str(self._mount),
         ))  # fmt: skip
         self._show("list", self._command("ls", "-lR", str(self._mount)))
-        source = example_image()
-        target = self._mount / "m13.fits"
-        self._show(f"cp {source.name}", self._command("cp", str(source), str(target)))
-        self._read_with_astropy(target)
-        self._compare_md5(source, target)
+        sources = [example(name) for name in EXAMPLES]
+        for source in sources:
+            target = self._mount / source.name
+            self._show(f"cp {source.name}", self._command("cp", str(source), str(target)))
+            self._read_with_astropy(target)
+            self._compare_md5(source, target)
+        self._read_with_astropy(self._mount / "sample" / "mosaic.fits")
         listing = self._command("vls", "-l", self._vospace)
         self._show(f"vls -l {self._vospace}", listing)
-        self._require(target.name in listing, "vls does not show the copied file")
+        copied = all(source.name in listing for source in sources)
+        self._require(copied, "vls does not show the copied files")
         self._show("vofs wait", self._command("vofs", "wait", str(self._mount)))
         status = self._command("vofs", "status", str(self._mount))
         self._show("vofs status", status)
@@ -86,18 +90,16 @@ class Demo:
     def _read_with_astropy(self, target: Path) -> None:
         from astropy.io import fits
 
-        with fits.open(target, memmap=False) as units:
+        with fits.open(target) as units:
             images = [unit.data.shape for unit in units if unit.data is not None]
-            self._show("astropy, through the mount", f"HDUs: {len(units)}, images: {images}")
-        with fits.open(self._mount / "sample" / "mosaic.fits", memmap=False) as units:
-            self._show("astropy, a file of the service", f"HDUs: {len(units)}")
+            self._show(f"astropy reads {target.name}", f"HDUs: {len(units)}, data: {images}")
 
     def _compare_md5(self, source: Path, target: Path) -> None:
         local = hashlib.md5(source.read_bytes(), usedforsecurity=False).hexdigest()
         stored = os.getxattr(target, "user.vos.MD5").decode()
         names = sorted(os.listxattr(target))
         shown = "\n".join(f"{name} = {os.getxattr(target, name).decode()}" for name in names)
-        self._show("VOSpace properties as extended attributes", shown)
+        self._show(f"VOSpace properties of {target.name} as extended attributes", shown)
         self._show("MD5", f"user.vos.MD5: {stored}\nmd5sum:       {local}")
         self._require(stored == local, "the service's MD5 is not that of the original")
 
@@ -130,17 +132,17 @@ class Demo:
             self._command("vofs", "unmount", "--now", str(self._mount))
 
 
-def example_image() -> Path:
-    """A real FITS image that comes with astropy: the globular cluster M13.
+def example(name: str) -> Path:
+    """A real FITS file that comes with astropy.
 
     Raises:
-        StepFailed: this astropy ships none.
+        StepFailed: this astropy does not ship it.
     """
     import astropy
 
-    found = sorted(Path(astropy.__file__).parent.rglob("m13.fits"))
+    found = sorted(Path(astropy.__file__).parent.rglob(name))
     if not found:
-        raise StepFailed("this astropy ships no m13.fits")
+        raise StepFailed(f"this astropy ships no {name}")
     return found[0]
 
 
