@@ -127,6 +127,12 @@ class CachedFile(Receiving, Sending):
             self.mtime_ns = mtime_ns
             self._save()
 
+    def set_mode(self, mode: int) -> None:
+        """Keep permission bits that the user set."""
+        with self.lock:
+            self.mode = mode
+            self._save()
+
     def writer_opened(self) -> None:
         """One more handle may write."""
         with self.lock:

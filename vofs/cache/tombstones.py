@@ -113,20 +113,38 @@ class Tombstones:
             NodeBusy: transfers of the name did not end.
             RemoteError: the node could not be deleted; the tombstone stands.
         """
-        tombstone = self.find(path)
-        if tombstone is None:
+        if self.find(path) is None:
             return
+        self._rescue(path)
+        hold = self._gate.hold((path,), self._timeout_s)
+        try:
+            self._bury_alone(path)
+        finally:
+            self._gate.release(hold)
+
+    def bury_from_inside(self, path: str) -> None:
+        """The same for an upload to `path`, which is inside the gate and would wait for itself.
+
+        Raises:
+            RemoteError: the node could not be deleted; the tombstone stands.
+        """
+        if self.find(path) is not None:
+            self._rescue(path)
+            self._bury_alone(path)
+
+    def _rescue(self, path: str) -> None:
+        """Bring what an open handle still lacks, as long as the node is there."""
         file = self._table.find_detached(path)
         if file is not None:
             self._fetcher.fill(file)
-        hold = self._gate.hold((path,), self._timeout_s)
-        try:
-            if self.find(path) is tombstone:
-                self._delete(tombstone)
-                self._journal.drop_tombstone(path)
-                self.consumed(path)
-        finally:
-            self._gate.release(hold)
+
+    def _bury_alone(self, path: str) -> None:
+        """Nobody else is at work at `path`; another thread may have been faster."""
+        tombstone = self.find(path)
+        if tombstone is not None:
+            self._delete(tombstone)
+            self._journal.drop_tombstone(path)
+            self.consumed(path)
 
     def _delete(self, tombstone: Tombstone) -> None:
         try:

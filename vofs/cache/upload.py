@@ -130,7 +130,7 @@ class Uploader:
         return Outcome()
 
     def _send(self, file: CachedFile) -> Outcome:
-        self._tombstones.bury(file.path)
+        self._tombstones.bury_from_inside(file.path)
         self._empty.finish(file.path)
         self._confirm_base(file)
         ticket = self._whole_ticket(file)

@@ -10,9 +10,13 @@ import itertools
 from dataclasses import dataclass, field
 
 from vofs.cache.cachedfile import CachedFile
+from vofs.cache.clock import Clock
 from vofs.core.errors import UnknownHandle, WrongHandleMode
 from vofs.core.openflags import Access
 from vofs.locks import Level, OrderedLock
+
+RELEASE_WITHIN_S = 5.0
+RELEASES_KEPT = 1000
 
 
 @dataclass(slots=True)
@@ -121,3 +125,33 @@ class Handles:
         """All open files."""
         with self._lock:
             return [handle for handle in self._open.values() if isinstance(handle, OpenHandle)]
+
+
+class Released:
+    """Which files were closed a moment ago.
+
+    libfuse counts a file as open until its release has been answered, and an unlink that is under
+    way at the same time is then asked of us as the rename of an open file.
+
+    Args:
+        clock: for ages.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = OrderedLock(Level.LEAF)
+        self._at: dict[str, float] = {}
+
+    def noted(self, path: str) -> None:
+        """The file at `path` is being released."""
+        now = self._clock.monotonic()
+        with self._lock:
+            if len(self._at) >= RELEASES_KEPT:
+                self._at = {p: at for p, at in self._at.items() if now - at < RELEASE_WITHIN_S}
+            self._at[path] = now
+
+    def recently(self, path: str) -> bool:
+        """Whether `path` was released within the last seconds."""
+        with self._lock:
+            at = self._at.get(path)
+        return at is not None and self._clock.monotonic() - at < RELEASE_WITHIN_S

@@ -10,6 +10,7 @@ setting extended attributes, chmod that changes what VOSpace holds.
 from __future__ import annotations
 
 import itertools
+import re
 import stat
 from collections.abc import Callable, Iterator
 
@@ -43,7 +44,7 @@ from vofs.core.errors import (
 from vofs.core.nodes import NodeInfo, NodeKind
 from vofs.core.openflags import Access, access_of
 from vofs.core.uris import ServiceUri
-from vofs.mount.handles import Handles, OpenDirectory, OpenHandle
+from vofs.mount.handles import Handles, OpenDirectory, OpenHandle, Released
 from vofs.mount.namespace import Namespace
 from vofs.mount.properties import Properties
 from vofs.mount.renaming import Renaming
@@ -52,6 +53,7 @@ from vofs.mount.toldsizes import ToldSizes
 from vofs.mount.tree import Tree, local_node
 
 HIDDEN = ".fuse_hidden"
+LIBFUSE_NAME = re.compile(r"\.fuse_hidden[0-9a-f]{16}")
 F_OK, X_OK, W_OK, R_OK = 0, 1, 2, 4  # access(2)
 STATFS_BLOCK = 4096
 UNLIMITED = 1 << 50  # bytes that df shows where no quota is told
@@ -101,6 +103,7 @@ class VOFS:
         self._told, self._clock, self._owner = told, clock, owner
         self._close_wait_s, self._thread_group = close_wait_s, thread_group
         self._hidden: dict[str, CachedFile] = {}
+        self._released = Released(clock)
         self.handles = Handles()
 
     def _node_path(self, path: str) -> str:
@@ -154,9 +157,16 @@ class VOFS:
             file.set_mtime(self._clock.time_ns() if times is None else times[1])
 
     def chmod(self, path: str, mode: int) -> None:
-        """Accepted when nothing changes; rights on the service are not changed yet."""
+        """Kept here for a file with changes of its own; rights on the service are not changed yet.
+
+        Raises:
+            NotSupported: it would change what the service holds.
+        """
         self._rights.require_writable_mount()
-        if stat.S_IMODE(self.getattr(path).mode) != stat.S_IMODE(mode):
+        file = self._hidden.get(path) or self._table.peek(self._node_path(path))
+        if file is not None and file.is_dirty:
+            file.set_mode(stat.S_IMODE(mode))
+        elif stat.S_IMODE(self.getattr(path).mode) != stat.S_IMODE(mode):
             raise NotSupported("chmod: changing rights on the service is not built yet")
 
     def chown(self, path: str, uid: int, gid: int) -> None:
@@ -286,6 +296,7 @@ class VOFS:
             return self.open(path, flags)
         file = self._table.create(node_path, stat.S_IMODE(mode))
         file.confirm()
+        self._told.forget(node_path)
         handle = self._opened(file, access_of(flags))
         self.handles.file(handle).changed = True
         self._writeback.submit(file, flushed=False)
@@ -335,6 +346,7 @@ class VOFS:
         left = file.writer_closed() if handle.access.write else file.writing(0.0)[0]
         if left == 0:
             self._writeback.submit(file, flushed=True)
+        self._released.noted(file.path)
         self._table.release(file)
 
     # -- bytes ----------------------------------------------------------------------------------
@@ -379,6 +391,7 @@ class VOFS:
         node_path = self._node_path(path)
         self._rights.require_removal(self._tree.lookup(node_path))
         self._namespace.unlink(node_path)
+        self._told.forget(node_path)
 
     def rename(self, source: str, destination: str) -> None:
         """rename(2); libfuse's renaming to a hidden name is the unlink of an open file (R9)."""
@@ -394,14 +407,25 @@ class VOFS:
         except Exception:
             self._unhide(destination_path)
             raise
+        self._told.renamed(source_path, destination_path)
 
     def _hide(self, path: str, node_path: str, hidden: str) -> None:
-        self._rights.require_removal(self._tree.lookup(node_path))
+        """Unlink a file that libfuse takes for open.
+
+        Raises:
+            OperationForbidden: a user chose that name.
+        """
+        node = self._tree.lookup(node_path)
+        self._rights.require_removal(node)
         file = self._table.peek(node_path)
-        if file is None:
-            raise InvalidName(f"names that begin with {HIDDEN} are libfuse's")
-        self._namespace.detach(node_path)
-        self._hidden[hidden] = file
+        if file is not None and self._table.in_use(node_path):
+            self._namespace.detach(node_path)
+            self._hidden[hidden] = file
+        elif self._released.recently(node_path) and LIBFUSE_NAME.fullmatch(uris.name_of(hidden)):
+            self._namespace.unlink(node_path)  # its release was under way when libfuse looked
+        else:
+            raise OperationForbidden(f"names that begin with {HIDDEN} are libfuse's")
+        self._told.forget(node_path)
 
     def _unhide(self, node_path: str) -> None:
         """R9: the rename over an open file failed: its name comes back."""

@@ -39,6 +39,18 @@ class ToldSizes:
             self._told[path] = attributes.size, now
         return attributes
 
+    def forget(self, path: str) -> None:
+        """Another file gets this name, or none: what was told was told of another inode."""
+        with self._lock:
+            self._told.pop(path, None)
+
+    def renamed(self, source: str, destination: str) -> None:
+        """The kernel takes what it believes of an inode along."""
+        with self._lock:
+            self._told.pop(destination, None)
+            if source in self._told:
+                self._told[destination] = self._told.pop(source)
+
     def wait_until_forgotten(self, path: str, size: int) -> None:
         """Return when the kernel believes no other size of `path` than `size` any more."""
         with self._lock:
