@@ -1,0 +1,44 @@
+"""Stages: a served fake for each test that asks, and containers of it that sessions mount."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sessions import Service, Stage, SystemClock, enter, serving
+
+Open = Callable[..., Stage]
+
+
+@pytest.fixture
+def open_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """Make stages, all of one service; each is unmounted at the end."""
+    with ExitStack() as stack:
+        services: dict[str, Service] = {}
+        made: list[Stage] = []
+
+        def open_it(personality: str = "vault", **settings: Any) -> Stage:
+            if personality not in services:
+                service = stack.enter_context(serving(personality, tmp_path / personality))
+                stack.callback(service.fake.faults.clear)
+                services[personality] = service
+            service = services[personality]
+            enter(service.environment, service.registry_cache, monkeypatch)
+            folder = tmp_path / str(len(made))
+            folder.mkdir()
+            stage = Stage(service, f"/t{len(made)}", folder, SystemClock(), **settings)
+            made.append(stage)
+            stack.callback(stage.close)
+            return stage
+
+        yield open_it
+
+
+@pytest.fixture(params=["vault", "cavern"])
+def stage(request: pytest.FixtureRequest, open_stage: Open) -> Stage:
+    """One stage for each personality."""
+    return open_stage(request.param)
