@@ -523,7 +523,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 @contextmanager
 def allowing(*patterns: str) -> Iterator[None]:
-    """Let records of vofs pass that may come, but need not: what depends on the moment of a kill."""
+    """Let records of vofs pass that may come, but need not: a kill decides."""
 
     def unexpected(record: logging.LogRecord) -> bool:
         return not any(re.search(pattern, record.getMessage()) for pattern in patterns)

@@ -1,0 +1,79 @@
+"""A cache directory and its parts, without a service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.sessions import ManualClock
+from vofs import locks
+from vofs.cache.cachedfile import CachedFile
+from vofs.cache.disk import Disk
+from vofs.cache.filetable import FileTable
+from vofs.cache.index import Index
+from vofs.cache.rows import FileRow
+from vofs.core.nodes import VersionToken
+
+IDENTITY = "host|ivo://service|account"
+
+
+@dataclass
+class Parts:
+    """One cache directory, opened."""
+
+    root: Path
+    disk: Disk
+    index: Index
+    clock: ManualClock
+    table: FileTable
+    opened: list[Disk]
+
+    def row(
+        self, path: str, data: bytes | None = None, base: VersionToken | None = None
+    ) -> FileRow:
+        """Insert a row: of a clean file with data, or of one that is all holes."""
+        length = base.length if base is not None else len(data or b"")
+        row = FileRow(0, path, length, length, 0, 0, data is not None, base, 1)
+        stored, added = self.index.insert(row, self.disk.create_data)
+        assert added
+        if data:
+            file = self.disk.open_data(stored.number, create=False)
+            file.write(0, data)
+            file.close()
+        return stored
+
+    def load(self, row: FileRow) -> CachedFile:
+        return CachedFile(row, self.disk, self.index, self.clock)
+
+    def again(self, path: str) -> CachedFile:
+        """The file at `path` as the next mount would find it: a second object on the same row."""
+        row = self.index.find(path)
+        assert row is not None
+        return self.load(row)
+
+
+@pytest.fixture
+def checked_locks() -> Iterator[None]:
+    locks.checking(True)
+    yield
+    locks.checking(False)
+
+
+@pytest.fixture
+def parts(tmp_path: Path, checked_locks: None) -> Iterator[Parts]:
+    with ExitStack() as stack:
+        root = tmp_path / "cache"
+        disk = Disk(root)
+        stack.callback(disk.close)
+        index = Index(root / "index.sqlite", IDENTITY)
+        stack.callback(index.close)
+        clock = ManualClock()
+        table = FileTable(disk, index, clock, 1 << 30)
+        opened: list[Disk] = []
+        yield Parts(root, disk, index, clock, table, opened)
+        for other in opened:
+            other.close()
