@@ -12,6 +12,9 @@ The order in which data file, state and row are changed is what makes a crash ha
 
 from __future__ import annotations
 
+from contextlib import suppress
+from copy import deepcopy
+
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
@@ -58,7 +61,7 @@ class CachedFile(Receiving, Sending):
             The number of bytes written: all of them.
 
         Raises:
-            CacheFull: there is no room; the file is as it was, or holds a part of the data.
+            CacheFull: there is no room; where the file had bytes, a part of the data may be there.
         """
         with self.lock:
             start = self.state.size if append else offset
@@ -69,8 +72,10 @@ class CachedFile(Receiving, Sending):
             try:
                 self._data.write(start, data)
             except CacheError:
-                for span in self.state.present.within(start, end):
+                for span in self.state.present.within(start, min(end, before)):
                     self.state.wrote(*span)
+                with suppress(CacheError):
+                    self._data.truncate(before)  # or a later hole would show what was written
                 raise
             self.state.wrote(start, end)
             self._commit_span((min(start, before), end))
@@ -88,10 +93,12 @@ class CachedFile(Receiving, Sending):
                 self.state.truncated(size)
                 self._commit_span((before, size))
                 return
-            self.state.truncated(size)
+            trial = deepcopy(self.state)
+            trial.truncated(size)
+            if not self._row_whole:  # committed first: when that fails, nothing has changed
+                self._index.save(self._row(trial))
+            self.state = trial
             self.mtime_ns = self._clock.time_ns()
-            if not self._row_whole:
-                self._save(whole=False)
             self._data.truncate(size)
             if not self._row_whole and self.state.is_whole:
                 self._save(whole=True)

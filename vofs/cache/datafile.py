@@ -100,6 +100,11 @@ class DataFile:
         with local_errors("fdatasync"):
             os.fdatasync(self._descriptor)
 
+    def duplicate(self) -> DataFile:
+        """Another object for the same file; both are closed on their own."""
+        with local_errors("dup"):
+            return DataFile(os.dup(self._descriptor))
+
     def close(self) -> None:
         """Close the descriptor; a second call does nothing."""
         if self._descriptor >= 0:

@@ -9,13 +9,15 @@ The lock is never held while the network is used.  Whoever waits on it re-checks
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from vofs.cache.clock import Clock
 from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
-from vofs.cache.rows import FileRow
+from vofs.cache.rows import FileRow, PutRecord
 from vofs.cache.snapshot import restore, row_of
-from vofs.core.filestate import Life, Upload
+from vofs.core.filestate import FileState, Life, Upload
 from vofs.core.nodes import VersionToken
 from vofs.core.spans import Span
 from vofs.locks import Level, OrderedLock
@@ -97,7 +99,7 @@ class FileCore:
             return self.state.upload
 
     @property
-    def provenance(self) -> tuple[VersionToken | None, tuple[int, int] | None, float]:
+    def provenance(self) -> tuple[VersionToken | None, PutRecord | None, float]:
         """The base version, a PUT that began, and when the base was last seen (monotonic)."""
         with self.lock:
             return self.state.base, self.put, self.confirmed_at
@@ -109,9 +111,18 @@ class FileCore:
 
     def sync(self) -> None:
         """fsync(2): the data first, then the row, both on the disk before this returns (R18)."""
+        self.sync_data()
         with self.lock:
-            self._data.sync()
             self._save(durable=True)
+
+    def sync_data(self) -> None:
+        """Bring the data file to the disk, with the lock free: that may take long."""
+        with self.lock:
+            data = self._data.duplicate()
+        try:
+            data.sync()
+        finally:
+            data.close()
 
     def save(self) -> None:
         """Write the row as it is now: what was downloaded survives a restart."""
@@ -128,9 +139,10 @@ class FileCore:
         self._index.save(self._row(), durable=durable)
         self._row_dirty = self.state.is_dirty
 
-    def _row(self) -> FileRow:
+    def _row(self, state: FileState | None = None) -> FileRow:
+        """The row for `state`, by default the present one."""
         return row_of(
-            self.state, number=self.number, path=self.path, whole=self._row_whole,
+            state or self.state, number=self.number, path=self.path, whole=self._row_whole,
             mtime_ns=self.mtime_ns, mode=self.mode, put=self.put, error=self.error,
             attempts=self.attempts,
         )  # fmt: skip
@@ -142,11 +154,20 @@ class FileCore:
         with self.lock:
             self.state.detach()
 
-    def reattach(self) -> None:
-        """The name is back; a row is made again, with everything still to be sent."""
+    def reattach(self, *, node_is_there: bool) -> None:
+        """The name is back; so is the row, with everything still to be sent.
+
+        Args:
+            node_is_there: the service still has the node; otherwise all of it is to be sent.
+
+        Raises:
+            CacheDamaged: another file has the name by now; this one stays without.
+        """
         with self.lock:
-            self.state.reattach()
-            self._index.restore(self._row())
+            trial = deepcopy(self.state)
+            trial.reattach(node_is_there=node_is_there)
+            self._index.restore(self._row(trial))
+            self.state = trial
             self._row_dirty = self.state.is_dirty
 
     def forget_all(self) -> None:

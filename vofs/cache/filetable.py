@@ -22,6 +22,7 @@ from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.core import uris
 from vofs.core.errors import CacheDamaged, NodeExists
+from vofs.core.filestate import Life
 from vofs.core.nodes import VersionToken
 from vofs.locks import Level, OrderedLock
 
@@ -43,7 +44,7 @@ class FileTable:
         self._limit_bytes = limit_bytes
         self._lock = OrderedLock(Level.FILE_TABLE)
         self._by_path: dict[str, CachedFile] = {}
-        self._detached: dict[str, CachedFile] = {}
+        self._detached: list[CachedFile] = []
         self._uses: dict[CachedFile, int] = {}
         self._busy: set[str] = set()  # rows on their way into or out of memory, or out of the cache
         self._grown = True
@@ -97,22 +98,29 @@ class FileTable:
         Raises:
             CacheDamaged: its unsent data cannot be read.
         """
-        file = self._use(path)
+        file = self.use(path)
         if file is None:
             with self._row_busy(path):
                 row = FileRow(0, path, token.length, token.length, 0, 0, False, token, mtime_ns)
                 file = self._load(self._index.insert(row, self._disk.create_data)[0])
-        file.revalidate(token, mtime_ns)
+        try:
+            file.revalidate(token, mtime_ns)
+        except BaseException:
+            self.release(file)
+            raise
         return file
 
     def acquire_dirty(self, path: str) -> CachedFile | None:
         """Take the file at `path` into use if it is here and dirty: the service is not asked."""
         with self._lock:
             file = self._by_path.get(path)
-            if file is None or not file.is_dirty:
+            if file is None:
                 return None
             self._uses[file] += 1
+        if file.is_dirty:  # asked without the table's lock: the file may be busy with its disk
             return file
+        self.release(file)
+        return None
 
     def create(self, path: str, mode: int) -> CachedFile:
         """Make a file that the service does not have yet; it exists from this commit on (R8).
@@ -131,8 +139,8 @@ class FileTable:
                 stored = self._index.replace(row, self._disk.create_data)  # its node is gone
             return self._load(stored)
 
-    def _use(self, path: str) -> CachedFile | None:
-        """Take what is in memory into use, waiting for what is on its way there."""
+    def use(self, path: str) -> CachedFile | None:
+        """Take the file at `path` into use if it is in memory, as it is; None when it is not."""
         with self._lock:
             while path in self._busy:
                 self._lock.wait(None)
@@ -199,19 +207,24 @@ class FileTable:
         with self._lock:
             while file.path in self._busy:
                 self._lock.wait(None)
-            detached = file.is_detached
-            if self._uses.get(file, 1) or (file.is_dirty and not detached):
+            # Nobody uses it, so nobody changes it: its state is read without its lock, which a
+            # long disk operation may hold.
+            detached = file.state.life is Life.DETACHED
+            if self._uses.get(file, 1) or (file.state.is_dirty and not detached):
                 return
             path = file.path
             del self._uses[file]
-            names = self._detached if detached else self._by_path
-            if names.get(path) is file:
-                del names[path]
+            if detached:
+                self._detached.remove(file)
+            elif self._by_path.get(path) is file:
+                del self._by_path[path]
             self._busy.add(path)
             self._grown = True
         try:
-            file.save()
-            file.close()
+            try:
+                file.save()
+            finally:
+                file.close()
             if detached:
                 self._disk.remove_data(file.number)
         finally:
@@ -270,25 +283,26 @@ class FileTable:
         with self._lock:
             file = self._by_path.pop(path, None)
             if file is not None:
-                self._detached[path] = file
+                self._detached.append(file)
         if file is not None:
             file.detach()
 
-    def reattached(self, file: CachedFile) -> None:
-        """The name of a detached file comes back (R9)."""
-        file.reattach()
-        with self._lock:
-            if self._detached.get(file.path) is file:
-                del self._detached[file.path]
-            self._by_path[file.path] = file
+    def reattached(self, file: CachedFile, *, node_is_there: bool) -> None:
+        """The name of a detached file comes back (R9); see `FileCore.reattach`.
+
+        Raises:
+            CacheDamaged: another file has the name by now.
+        """
+        with self._row_busy(file.path):
+            file.reattach(node_is_there=node_is_there)
+            with self._lock:
+                self._detached.remove(file)
+                self._by_path[file.path] = file
 
     def moved_aside(self, path: str, aside: str) -> None:
         """A detached file's node was moved: what is missing of it is now at `aside` (R9)."""
-        with self._lock:
-            file = self._detached.pop(path, None)
-            if file is not None:
-                self._detached[aside] = file
-                file.path = aside
+        for file in self.find_detached(path):
+            file.path = aside
 
     def forget(self, path: str) -> None:
         """The node at `path` is gone, and so is its row; whoever still uses the file goes on."""
@@ -299,10 +313,19 @@ class FileTable:
         if file is not None and unused:
             self.settle(file)
 
-    def find_detached(self, path: str) -> CachedFile | None:
-        """The file without a name whose node is at `path`."""
+    def find_detached(self, path: str) -> list[CachedFile]:
+        """The files without a name whose node is, or was, at `path`."""
         with self._lock:
-            return self._detached.get(path)
+            return [file for file in self._detached if file.path == path]
+
+    def wait_until_settled(self, *paths: str) -> None:
+        """Wait until no row at or below `paths` is on its way out of memory.
+
+        Called before rows change their names: a late save must not meet another file's row.
+        """
+        with self._lock:
+            while any(uris.is_below(busy, path) for busy in self._busy for path in paths):
+                self._lock.wait(None)
 
     def unsent_below(self, path: str) -> list[CachedFile]:
         """All dirty files at or below `path`."""

@@ -78,8 +78,13 @@ class PathGate:
             NodeBusy: it is still held after that.
         """
         deadline = self._clock.monotonic() + timeout_s
-        while not self.try_enter(path := path_of()):
-            if not self._wait_for_release(path, deadline):
+        while True:
+            path = path_of()
+            if self.try_enter(path):
+                if path_of() == path:
+                    break
+                self.leave(path)  # renamed between the two
+            elif not self._wait_for_release(path, deadline):
                 raise NodeBusy(f"{path}: a change of this name has not ended yet")
         try:
             yield path

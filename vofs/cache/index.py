@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vofs.cache.rows import COLUMNS, FileRow, file_row, values
+from vofs.cache.rows import COLUMNS, FileRow, PutRecord, file_row, token_columns, values
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable
+from vofs.core.nodes import VersionToken
 from vofs.core.spans import Span
 from vofs.locks import Level, OrderedLock
 
@@ -44,6 +45,7 @@ CREATE TABLE file (
     mode INTEGER,                           -- permission bits asked for at creation
     put_generation INTEGER,                 -- R2: a PUT of this generation began
     put_size INTEGER,
+    put_md5 TEXT,                           -- of its body, once the whole of it has left
     state TEXT NOT NULL DEFAULT '',         -- '', 'failed' or 'conflict'
     error TEXT NOT NULL DEFAULT '',         -- the last error of an upload
     attempts INTEGER NOT NULL DEFAULT 0,
@@ -91,10 +93,12 @@ class Index:
     def _prepare(self, path: Path, identity: str) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            self._connection.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version={FORMAT}; COMMIT;"
-            )
+            self._connection.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA.split(";\n"):
+                self._connection.execute(statement)
             self._connection.execute("INSERT INTO meta VALUES ('identity', ?)", (identity,))
+            self._connection.execute(f"PRAGMA user_version={FORMAT}")
+            self._connection.execute("COMMIT")
             return
         if version != FORMAT:
             raise MountUnusable(
@@ -103,9 +107,9 @@ class Index:
         owner = self._connection.execute(
             "SELECT value FROM meta WHERE key='identity'"
         ).fetchone()  # fmt: skip
-        if owner is not None and owner[0] != identity:
+        if owner is None or owner[0] != identity:
             raise MountUnusable(
-                f"cache {path.parent} belongs to {owner[0]}, not to {identity}:"
+                f"cache {path.parent} belongs to {owner and owner[0]}, not to {identity}:"
                 " give another --cache-dir"
             )
 
@@ -186,11 +190,18 @@ class Index:
             return _insert(connection, row, create_data)[0]
 
     def restore(self, row: FileRow) -> None:
-        """Store a row again whose data file never went: a name that comes back (R9)."""
+        """Store a row again whose data file never went: a name that comes back (R9).
+
+        Its tombstone goes in the same transaction.
+
+        Raises:
+            CacheDamaged: another file has that name by now.
+        """
         with self.transaction() as connection:
-            delete_file(connection, row.path)
+            connection.execute("DELETE FROM tombstone WHERE path=?", (row.path,))
+            delete_number(connection, row.number)
             connection.execute(
-                f"INSERT INTO file ({COLUMNS}) VALUES (?{', ?' * 17})", (row.number, *values(row))
+                f"INSERT INTO file ({COLUMNS}) VALUES (?{', ?' * 18})", (row.number, *values(row))
             )
             connection.executemany(
                 "INSERT INTO span VALUES (?, ?, ?, ?)", [(row.number, *span) for span in row.spans]
@@ -239,11 +250,12 @@ class Index:
             )
             connection.execute("INSERT INTO span VALUES (?, ?, ?, 1)", (number, *span))
 
-    def put_started(self, number: int, put: tuple[int, int], *, durable: bool) -> None:
-        """R2: commit that the first body byte of a PUT is about to leave."""
+    def put_started(self, number: int, put: PutRecord, *, durable: bool) -> None:
+        """R2: commit that the first body byte of a PUT is about to leave, or the last has left."""
         with self.transaction(durable=durable) as connection:
             connection.execute(
-                "UPDATE file SET put_generation=?, put_size=? WHERE number=?", (*put, number)
+                "UPDATE file SET put_generation=?, put_size=?, put_md5=? WHERE number=?",
+                (put.generation, put.size, put.md5, number),
             )
 
     def used_bytes(self) -> int:
@@ -280,13 +292,28 @@ def _insert(
     connection: sqlite3.Connection, row: FileRow, create_data: Callable[[int], None]
 ) -> tuple[FileRow, bool]:
     added = connection.execute(
-        f"INSERT INTO file ({COLUMNS}) VALUES (NULL{', ?' * 17}) ON CONFLICT (path) DO NOTHING",
+        f"INSERT INTO file ({COLUMNS}) VALUES (NULL{', ?' * 18}) ON CONFLICT (path) DO NOTHING",
         values(row),
     ).rowcount
     stored = connection.execute(f"SELECT {COLUMNS} FROM file WHERE path=?", (row.path,)).fetchone()
     if added:
         create_data(stored[0])
     return file_row(connection, stored), bool(added)
+
+
+def set_base(connection: sqlite3.Connection, number: int, base: VersionToken) -> None:
+    """Within a transaction: the file's next upload replaces the version `base`."""
+    connection.execute(
+        "UPDATE file SET base_length=?, base_md5=?, base_date_ms=?, base_md5_proves=?"
+        " WHERE number=?",
+        (*token_columns(base), number),
+    )
+
+
+def delete_number(connection: sqlite3.Connection, number: int) -> None:
+    """Within a transaction: drop the row of that number, whatever its path."""
+    connection.execute("DELETE FROM span WHERE number=?", (number,))
+    connection.execute("DELETE FROM file WHERE number=?", (number,))
 
 
 def delete_file(connection: sqlite3.Connection, path: str) -> None:

@@ -49,6 +49,8 @@ class Intent:
     @property
     def paths(self) -> tuple[str, ...]:
         """Every path that nothing else may touch while the intent stands."""
+        if self.step == "delete":  # the names have changed; only the aside is left
+            return (self.aside,)
         return tuple(path for path in (self.source, self.destination, self.aside) if path)
 
 

@@ -8,6 +8,8 @@ mixes two versions (R12).
 from __future__ import annotations
 
 from collections import deque
+from copy import deepcopy
+from dataclasses import replace
 
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
@@ -16,7 +18,7 @@ from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.core import fetchplan
 from vofs.core.errors import VofsError
-from vofs.core.filestate import Claim
+from vofs.core.filestate import Claim, FileState
 from vofs.core.nodes import VersionToken
 
 FAILURES_KEPT = 16
@@ -125,19 +127,23 @@ class Receiving(FileCore):
                     self.state.base = token
                     self._save()
                 return True
-            self.state.rebase(token)
+            fresh = deepcopy(self.state)
+            fresh.rebase(token)
+            self._take_new_data_file(fresh)
             self.mtime_ns = mtime_ns
-            self._take_new_data_file()
             self.lock.notify_all()
             return False
 
-    def _take_new_data_file(self) -> None:
-        """R12: a new version is a new data file, whose number was never used.  Lock held."""
-        self._row_whole = self.state.is_whole
+    def _take_new_data_file(self, state: FileState) -> None:
+        """R12: a new version is a new data file, whose number was never used.
+
+        The row is replaced first; when that fails, the file stays as it was.  Lock held.
+        """
+        row = replace(self._row(state), whole=state.is_whole)
+        stored = self._index.replace(row, self._disk.create_data)
         old_number, old_data = self.number, self._data
-        row = self._index.replace(self._row(), self._disk.create_data)
-        self.number = row.number
-        self._data = self._disk.open_data(row.number, create=False)
-        self._data.truncate(self.state.size)
+        self.number, self.state, self._row_whole = stored.number, state, row.whole
+        self._data = self._disk.open_data(stored.number, create=False)
+        self._data.truncate(state.size)
         old_data.close()
         self._disk.remove_data(old_number)

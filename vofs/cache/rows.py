@@ -14,9 +14,24 @@ from vofs.core.nodes import VersionToken
 
 COLUMNS = (
     "number, path, size, backing_end, generation, stored_generation, whole, base_length, base_md5,"
-    " base_date_ms, base_md5_proves, mtime_ns, mode, put_generation, put_size, state, error,"
-    " attempts"
+    " base_date_ms, base_md5_proves, mtime_ns, mode, put_generation, put_size, put_md5, state,"
+    " error, attempts"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PutRecord:
+    """R2: a PUT that began and whose end is not known.
+
+    Attributes:
+        generation: the generation that was being sent.
+        size: its bytes.
+        md5: their hex MD5, known once the whole body has left, else None.
+    """
+
+    generation: int
+    size: int
+    md5: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +42,7 @@ class FileRow:
         number: names the data file; 0 for a row that is not stored yet.
         path: decoded node path.
         whole: every byte of the data file is present, and its size is the file's size.
-        put: (generation, size) of a PUT that began and whose end is not known (R2), or None.
+        put: a PUT that began and whose end is not known (R2), or None.
         state: "", "failed" or "conflict".
         spans: (start, end, dirty) of a file that is not whole.
         size, backing_end, generation, stored_generation, base: see `FileState`.
@@ -47,7 +62,7 @@ class FileRow:
     base: VersionToken | None
     mtime_ns: int
     mode: int | None = None
-    put: tuple[int, int] | None = None
+    put: PutRecord | None = None
     state: str = ""
     error: str = ""
     attempts: int = 0
@@ -83,7 +98,7 @@ def token_of(columns: Iterable[object]) -> VersionToken | None:
 
 def values(row: FileRow) -> tuple[object, ...]:
     """The columns of `row` after its number, in the order of `COLUMNS`."""
-    put = row.put or (None, None)
+    put = (None, None, None) if row.put is None else (row.put.generation, row.put.size, row.put.md5)
     return (
         row.path, row.size, row.backing_end, row.generation, row.stored_generation, row.whole,
         *token_columns(row.base), row.mtime_ns, row.mode, *put, row.state, row.error, row.attempts,
@@ -93,11 +108,12 @@ def values(row: FileRow) -> tuple[object, ...]:
 def file_row(connection: sqlite3.Connection, row: tuple[Any, ...]) -> FileRow:
     """The value of one fetched row, with its spans."""
     (number, path, size, backing_end, generation, stored, whole, *base) = row[:11]
-    mtime_ns, mode, put_generation, put_size, state, error, attempts = row[11:]
+    mtime_ns, mode, put_generation, put_size, put_md5, state, error, attempts = row[11:]
     spans = connection.execute("SELECT start, stop, dirty FROM span WHERE number=?", (number,))
+    put = None if put_generation is None else PutRecord(put_generation, put_size, put_md5)
     return FileRow(
         number, path, size, backing_end, generation, stored, bool(whole), token_of(base),
-        mtime_ns, mode, None if put_generation is None else (put_generation, put_size),
+        mtime_ns, mode, put,
         state, error, attempts,
         tuple((start, stop, bool(dirty)) for start, stop, dirty in spans),
     )  # fmt: skip

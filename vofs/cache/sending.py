@@ -9,15 +9,33 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
+from vofs.cache.clock import Clock
+from vofs.cache.disk import Disk
 from vofs.cache.filecore import BLOCK, FileCore
-from vofs.core.errors import TransferError, UploadConflict, UploadFailed, VofsError
+from vofs.cache.index import Index
+from vofs.cache.rows import FileRow, PutRecord
+from vofs.core.errors import (
+    ProtocolViolation,
+    RemoteFailed,
+    TransferCorrupted,
+    TransferError,
+    UploadConflict,
+    UploadFailed,
+    VofsError,
+)
 from vofs.core.filestate import Event, Life, Ticket, Upload
 from vofs.core.nodes import VersionToken
 
 
 class Sending(FileCore):
     """See the module's docstring; the arguments are those of `FileCore`."""
+
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
+        super().__init__(row, disk, index, clock)
+        self.answered_failures = 0  # in a row, of a service that was there to answer
+        self._put_before: PutRecord | None = row.put
 
     def queue(self) -> bool:
         """Mark the file as due for upload.
@@ -43,18 +61,26 @@ class Sending(FileCore):
             ticket: the upload.
             durable: also bring the data to the disk first (services that truncate).
         """
+        if durable:
+            self.sync_data()
         with self.lock:
-            if durable:
-                self._data.sync()
-            self.put = (ticket.generation, ticket.size)
+            self._put_before = self.put
+            self.put = PutRecord(ticket.generation, ticket.size)
             self._index.put_started(self.number, self.put, durable=durable)
+
+    def body_left(self, md5: str) -> None:
+        """The whole body has left; with its MD5 a lost answer can be settled by looking."""
+        with self.lock:
+            if self.put is not None:
+                self.put = replace(self.put, md5=md5)
+                self._index.put_started(self.number, self.put, durable=False)
 
     def ticket_chunks(self, ticket: Ticket) -> Iterator[bytes]:
         """The bytes of the ticket in order, whatever is written meanwhile (R3)."""
         for offset in range(0, ticket.size, BLOCK):
             end = min(offset + BLOCK, ticket.size)
             with self.lock:
-                if self.state.ticket is not ticket:
+                if self.state.ticket != ticket:
                     raise TransferError("the upload was taken back")
                 parts = []
                 for (start, stop), from_aside in self.state.ticket_sources(offset, end):
@@ -72,31 +98,60 @@ class Sending(FileCore):
             self.state.stored(token)
             self._upload_ended(None, keep_put=False)
 
-    def not_stored(self, event: Event, failure: VofsError) -> None:
-        """The upload ended with RETRY, DOUBT or FAIL; that a PUT began stays on record (R2)."""
-        with self.lock:
-            self.state.not_stored(event)
-            self._upload_ended(failure, keep_put=True)
+    def not_stored(self, event: Event, failure: VofsError, *, began: bool) -> None:
+        """The upload ended with RETRY, DOUBT or FAIL.
 
-    def settle_if_held(self, token: VersionToken) -> bool:
-        """An earlier PUT is in doubt: when the service holds just our content, it arrived.
-
-        Returns:
-            False when `token` is not what this file holds now.
+        Args:
+            event: which of them.
+            failure: why.
+            began: the service may hold a trace of it: that stays on record (R2).
         """
         with self.lock:
-            size = self.state.size
-            if token.md5 is None or token.length != size or not self.state.is_whole:
+            self.state.not_stored(event)
+            if not began:
+                self.put = self._put_before
+            self._upload_ended(failure, keep_put=True)
+
+    def settle_if_sent(self, token: VersionToken) -> bool:
+        """A PUT is in doubt: when the service holds just what it sent, it arrived.
+
+        Returns:
+            False when `token` is neither what the PUT sent nor what this file holds now.
+        """
+        with self.lock:
+            put, generation = self.put, self.state.generation
+        known = put is not None and put.md5 is not None
+        ours = known and put is not None and (put.size, put.md5) == (token.length, token.md5)
+        unchanged_since = ours and put is not None and put.generation == generation
+        if not unchanged_since and self._digest_at(generation, token) != token.md5:
+            if put is None or not ours:
                 return False
-            digest = hashlib.md5(usedforsecurity=False)
-            for offset in range(0, size, BLOCK):
-                digest.update(self._data.read(offset, min(BLOCK, size - offset)))
-            if digest.hexdigest() != token.md5:
-                return False
+            generation = put.generation  # it arrived, and was changed here afterwards
+        with self.lock:
             self.confirmed_at = self._clock.monotonic()
-            self.state.stored_after_all(token, self.state.generation)
+            self.state.stored_after_all(token, generation)
             self._upload_ended(None, keep_put=False)
             return True
+
+    def _digest_at(self, generation: int, token: VersionToken) -> str:
+        """Hex MD5 of the content, taken block by block; "" when it changed or has another size.
+
+        Takes the lock for each block only.
+        """
+        if token.md5 is None:
+            return ""
+        digest = hashlib.md5(usedforsecurity=False)
+        for offset in range(0, token.length, BLOCK):
+            with self.lock:
+                state = self.state
+                if state.generation != generation or state.size != token.length:
+                    return ""
+                if not state.is_whole:
+                    return ""
+                digest.update(self._data.read(offset, min(BLOCK, token.length - offset)))
+        with self.lock:
+            same = self.state.generation == generation and self.state.size == token.length
+        return digest.hexdigest() if same else ""
 
     def settle_as_lost(self) -> None:
         """An earlier PUT is in doubt no longer: it did not arrive, and is sent again.
@@ -121,13 +176,17 @@ class Sending(FileCore):
     def _upload_ended(self, failure: VofsError | None, *, keep_put: bool) -> None:
         self.error = "" if failure is None else f"{type(failure).__name__}: {failure}"
         self.attempts = 0 if failure is None else self.attempts + 1
+        answered = isinstance(failure, RemoteFailed | ProtocolViolation | TransferCorrupted)
+        self.answered_failures = self.answered_failures + 1 if answered else 0
         if not keep_put:
             self.put = None
         if self._aside is not None and self.state.ticket is None:
             self._aside.close()
             self._aside = None
-        self._save()
-        self.lock.notify_all()
+        try:
+            self._save()
+        finally:
+            self.lock.notify_all()
 
     def wait_stored(self, generation: int, timeout_s: float) -> None:
         """Wait until the changes up to `generation` are on the service, or the upload failed.
@@ -151,8 +210,7 @@ class Sending(FileCore):
                 self.lock.wait(remaining)
 
     def replaces(self, token: VersionToken) -> None:
-        """A file made here has got the name of a node: its upload replaces version `token`."""
+        """A file made here has got the name of a node (already in its row): it replaces `token`."""
         with self.lock:
             self.state.base = token
             self.confirmed_at = self._clock.monotonic()
-            self._save()

@@ -7,7 +7,7 @@ committed one by one; for any other file the row's size and spans are.
 from __future__ import annotations
 
 from vofs.cache.datafile import DataFile
-from vofs.cache.rows import FileRow
+from vofs.cache.rows import FileRow, PutRecord
 from vofs.core.filestate import FileState, Upload
 
 KEPT_STATES = {Upload.FAILED: "failed", Upload.CONFLICT: "conflict"}
@@ -21,7 +21,7 @@ def row_of(
     whole: bool,
     mtime_ns: int,
     mode: int | None,
-    put: tuple[int, int] | None,
+    put: PutRecord | None,
     error: str,
     attempts: int,
 ) -> FileRow:
@@ -61,6 +61,9 @@ def restore(row: FileRow, data: DataFile) -> FileState:
         data.truncate(size)
     state.backing_end = min(row.backing_end, size)
     if dirty and row.put is not None:
+        # Generations of whole files are not committed one by one: what was written after that
+        # PUT is not known, so the content never counts as the one that it sent.
+        state.generation = max(row.generation, row.put.generation) + 1
         state.upload = Upload.IN_DOUBT
     elif dirty and row.state:
         state.upload = Upload(row.state)

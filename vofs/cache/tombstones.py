@@ -4,26 +4,56 @@ The name is gone for the user at once; the node is deleted when nobody needs its
 when the last handle closes, shortly after the unlink if every byte is here, or before something
 else is stored under its name.  After a restart it is deleted only if the service still holds the
 version that was unlinked: whatever came there later is somebody else's.
+
+A rename over an open file arrives as the same hide, followed at once by the rename.  So for a
+moment, `GRACE_S`, nothing is committed: the row stays, and a crash undoes an unlink, which loses
+nothing, instead of deleting a file that was only about to be replaced.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, replace
 
+from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
-from vofs.cache.journal import Journal, Tombstone
+from vofs.cache.index import Index, delete_number
+from vofs.cache.journal import Journal, Tombstone, add_tombstone
 from vofs.core.attributes import version_token
 from vofs.core.errors import NodeBusy, NodeNotFound, RemoteUnavailable, VofsError
+from vofs.core.nodes import VersionToken
 from vofs.core.uploadqueue import backoff_s
 from vofs.locks import Level, OrderedLock
 from vofs.remote.api import Remote
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 0.2  # a rename over an open file arrives as hide, then rename: it consumes the tombstone
+GRACE_S = 0.2
+NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Unlinked:
+    """One name that is gone here.
+
+    Attributes:
+        path: the name.
+        token: the version that the service had then; None: it never had the file.
+        file: the open file; None after a restart.
+        committed: it is in the journal, and the file's row is gone.
+        due_at: when the node may go, monotonic seconds.
+        attempts: how often the service refused to delete it.
+    """
+
+    path: str
+    token: VersionToken | None
+    file: CachedFile | None
+    committed: bool
+    due_at: float
+    attempts: int = 0
 
 
 class Tombstones:
@@ -32,6 +62,7 @@ class Tombstones:
     Args:
         remote: the service.
         journal: where tombstones are kept.
+        index: where the rows of unlinked files still are.
         table: knows the files without a name.
         fetcher: brings what an open handle still lacks before its node goes.
         gate: keeps transfers out of the name meanwhile.
@@ -43,68 +74,113 @@ class Tombstones:
         self,
         remote: Remote,
         journal: Journal,
+        index: Index,
         table: FileTable,
         fetcher: Fetcher,
         gate: PathGate,
         clock: Clock,
         timeout_s: float,
     ) -> None:
-        self._remote, self._journal, self._table = remote, journal, table
+        self._remote, self._journal, self._index, self._table = remote, journal, index, table
         self._fetcher, self._gate, self._clock = fetcher, gate, clock
         self._timeout_s = timeout_s
         self._lock = OrderedLock(Level.LEAF)
-        self._standing: dict[str, Tombstone] = {}
-        self._due_at: dict[str, float] = {}
-        self._attempts: dict[str, int] = {}
+        self._unlinked: dict[str, Unlinked] = {}
 
     def recover(self) -> None:
         """Load what an earlier mount left; all of it is due."""
         for tombstone in self._journal.tombstones():
-            self.raised(tombstone)
+            self.placed(tombstone)
 
-    def raised(self, tombstone: Tombstone) -> None:
-        """A node was unlinked while open; its tombstone is in the journal."""
+    def placed(self, tombstone: Tombstone) -> None:
+        """A tombstone is in the journal: its node goes when it is due."""
+        entry = Unlinked(tombstone.path, tombstone.token, None, True, self._clock.monotonic())
         with self._lock:
-            self._standing[tombstone.path] = tombstone
-            self._due_at[tombstone.path] = self._clock.monotonic() + GRACE_S
+            self._unlinked[tombstone.path] = entry
 
-    def find(self, path: str) -> Tombstone | None:
-        """The tombstone at `path`, or None."""
+    def raised(self, file: CachedFile, path: str, token: VersionToken | None) -> None:
+        """The open file `file` was unlinked; nothing is committed yet."""
+        entry = Unlinked(path, token, file, False, self._clock.monotonic() + GRACE_S)
         with self._lock:
-            return self._standing.get(path)
+            self._unlinked[path] = entry
+
+    def find(self, path: str) -> Unlinked | None:
+        """What stands at `path`, or None."""
+        with self._lock:
+            return self._unlinked.get(path)
 
     def consumed(self, path: str) -> None:
-        """The tombstone at `path` is no longer needed (already out of the journal)."""
+        """What stood at `path` is needed no longer (already out of the journal)."""
         with self._lock:
-            self._standing.pop(path, None)
-            self._due_at.pop(path, None)
-            self._attempts.pop(path, None)
+            self._unlinked.pop(path, None)
+
+    def hold_off(self, path: str) -> None:
+        """A rename onto `path` begins: it will consume what stands there, or give the name back."""
+        self._change(path, due_at=NEVER)
+
+    def let_go(self, path: str) -> None:
+        """The rename did neither: the node goes after all."""
+        self._change(path, due_at=self._clock.monotonic())
+
+    def _change(self, path: str, **fields: float) -> None:
+        with self._lock:
+            entry = self._unlinked.get(path)
+            if entry is not None:
+                self._unlinked[path] = replace(entry, **fields)  # type: ignore[arg-type]
 
     def below(self, path: str) -> list[str]:
         """Paths of all tombstones below the container `path`."""
+        prefix = path.rstrip("/") + "/"
         with self._lock:
-            return [name for name in self._standing if name.startswith(f"{path}/")]
+            return [name for name in self._unlinked if name.startswith(prefix)]
+
+    # -- the end of a node ----------------------------------------------------------------------
 
     def bury_due(self) -> None:
         """Delete what is due and needed by nobody; called by the scheduler."""
         now = self._clock.monotonic()
         with self._lock:
-            due = [path for path, due_at in self._due_at.items() if due_at <= now]
+            due = [entry.path for entry in self._unlinked.values() if entry.due_at <= now]
         for path in due:
-            file = self._table.find_detached(path)
-            if file is not None and file.gaps:
-                continue
             try:
-                self.bury(path)
+                self.commit(path)
+                if not any(file.gaps for file in self._table.find_detached(path)):
+                    self.bury(path)
             except VofsError as exc:
                 self._postpone(path, exc)
 
     def _postpone(self, path: str, failure: VofsError) -> None:
-        with self._lock:
-            attempts = self._attempts[path] = self._attempts.get(path, 0) + 1
-            self._due_at[path] = self._clock.monotonic() + backoff_s(attempts, None)
+        entry = self.find(path)
+        if entry is None:
+            return
+        attempts = entry.attempts + 1
+        self._change(
+            path, due_at=self._clock.monotonic() + backoff_s(attempts, None), attempts=attempts
+        )
         if not isinstance(failure, NodeBusy | RemoteUnavailable) and attempts == 1:
             log.error("%s: unlinked here, but the service refuses to delete it: %s", path, failure)
+
+    def commit(self, path: str) -> None:
+        """Make the unlink at `path` durable: its row goes, its tombstone comes, in one step."""
+        entry = self.find(path)
+        if entry is None or entry.committed:
+            return
+        with self._index.transaction() as connection:
+            if entry.file is not None:
+                delete_number(connection, entry.file.number)
+            if entry.token is not None:
+                add_tombstone(connection, Tombstone(path, entry.token))
+        with self._lock:
+            if self._unlinked.get(path) is entry:
+                if entry.token is None:
+                    del self._unlinked[path]
+                else:
+                    self._unlinked[path] = replace(entry, committed=True)
+
+    def commit_all(self) -> None:
+        """The mount goes away: make all unlinks durable."""
+        for path in self.below("/"):
+            self.commit(path)
 
     def bury(self, path: str) -> None:
         """Delete the node of the tombstone at `path` now; nothing when there is none.
@@ -115,6 +191,7 @@ class Tombstones:
         """
         if self.find(path) is None:
             return
+        self.commit(path)
         self._rescue(path)
         hold = self._gate.hold((path,), self._timeout_s)
         try:
@@ -123,35 +200,35 @@ class Tombstones:
             self._gate.release(hold)
 
     def bury_from_inside(self, path: str) -> None:
-        """The same for an upload to `path`, which is inside the gate and would wait for itself.
+        """The same for whoever is inside the gate at `path` and would wait for himself.
 
         Raises:
             RemoteError: the node could not be deleted; the tombstone stands.
         """
         if self.find(path) is not None:
+            self.commit(path)
             self._rescue(path)
             self._bury_alone(path)
 
     def _rescue(self, path: str) -> None:
-        """Bring what an open handle still lacks, as long as the node is there."""
-        file = self._table.find_detached(path)
-        if file is not None:
+        """Bring what open handles still lack, as long as the node is there."""
+        for file in self._table.find_detached(path):
             self._fetcher.fill(file)
 
     def _bury_alone(self, path: str) -> None:
         """Nobody else is at work at `path`; another thread may have been faster."""
-        tombstone = self.find(path)
-        if tombstone is not None:
-            self._delete(tombstone)
+        entry = self.find(path)
+        if entry is not None and entry.token is not None:
+            self._delete(path, entry.token)
             self._journal.drop_tombstone(path)
             self.consumed(path)
 
-    def _delete(self, tombstone: Tombstone) -> None:
+    def _delete(self, path: str, token: VersionToken) -> None:
         try:
-            node = self._remote.get_node(tombstone.path)
-            if version_token(node).same_version(tombstone.token):
-                self._remote.delete_node(tombstone.path)
+            node = self._remote.get_node(path)
+            if version_token(node).same_version(token):
+                self._remote.delete_node(path)
             else:
-                log.warning("%s was replaced on the service: not deleted", tombstone.path)
+                log.warning("%s was replaced on the service: not deleted", path)
         except NodeNotFound:
             return

@@ -101,7 +101,7 @@ class Uploader:
     def upload(self, file: CachedFile) -> Outcome:
         """Send what `file` holds; see the module's docstring.
 
-        Never raises for anything the service or the disk does.
+        Raises nothing that the service does; a failing disk or a defect may raise.
         """
         try:
             if file.upload_state is Upload.IN_DOUBT:
@@ -119,7 +119,7 @@ class Uploader:
             file.give_up(Event.CONFLICT, conflict)
             return Outcome(conflict, final=True)
         except VofsError as exc:
-            if not is_final(exc, file.attempts + 1):
+            if not is_final(exc, file.answered_failures + 1):
                 file.note_failure(exc)
                 return Outcome(exc)
             file.give_up(Event.FAIL, exc)
@@ -134,19 +134,22 @@ class Uploader:
         self._empty.finish(file.path)
         self._confirm_base(file)
         ticket = self._whole_ticket(file)
+        atomic = self._remote.capabilities.atomic_put
+        broke_before = file.provenance[1] is not None
         try:
-            file.begin_put(ticket, durable=not self._remote.capabilities.atomic_put)
-            token = self._store(file, ticket)
+            file.begin_put(ticket, durable=not atomic)
+            token = self._store(file, ticket, distrust_reply=broke_before and not atomic)
         except RemoteUnavailable as exc:
-            if exc.sent:
-                file.not_stored(Event.DOUBT, exc)
-                return Outcome(exc, retry_after_s=exc.retry_after_s or 0.0)
-            file.not_stored(Event.RETRY, exc)
+            event = Event.DOUBT if exc.sent else Event.RETRY
+            file.not_stored(event, exc, began=exc.sent)
             return Outcome(exc, retry_after_s=exc.retry_after_s)
         except VofsError as exc:
-            final = is_final(exc, file.attempts + 1)
-            file.not_stored(Event.FAIL if final else Event.RETRY, exc)
+            final = is_final(exc, file.answered_failures + 1)
+            file.not_stored(Event.FAIL if final else Event.RETRY, exc, began=not atomic)
             return Outcome(exc, final=final)
+        except Exception as exc:  # a defect, or a library's: the PUT may have begun
+            file.not_stored(Event.DOUBT, RemoteUnavailable(repr(exc), sent=True), began=True)
+            raise
         file.stored(token)
         return self._arrived(file)
 
@@ -158,25 +161,51 @@ class Uploader:
                 return ticket
         raise RemoteTimeout(f"{file.path}: its holes change faster than they can be filled")
 
-    def _store(self, file: CachedFile, ticket: Ticket) -> VersionToken:
-        """Send the ticket and return the version that it is proved to be (R7)."""
+    def _store(self, file: CachedFile, ticket: Ticket, *, distrust_reply: bool) -> VersionToken:
+        """Send the ticket and return the version that it is proved to be (R7).
+
+        Args:
+            file: the file.
+            ticket: what is sent.
+            distrust_reply: a PUT of this name broke before on a service that truncates: the
+                digest in the reply is the stream's, not the file's, so the bytes are read back.
+        """
         caps = self._remote.capabilities
         if ticket.size == 0 and not caps.empty_put:
             self._empty.store(file.path, existed=ticket.base is not None)
             return VersionToken(0, None, None, caps.atomic_put)
         digest = hashlib.md5(usedforsecurity=False)
-        receipt = self._remote.put_bytes(
-            file.path, _digesting(file.ticket_chunks(ticket), digest.update), ticket.size
-        )
-        self._check_proof(file.path, receipt, ticket.size, digest.hexdigest())
-        return VersionToken(ticket.size, digest.hexdigest(), None, caps.atomic_put)
+        receipt = self._remote.put_bytes(file.path, _body(file, ticket, digest), ticket.size)
+        md5 = digest.hexdigest()
+        proof = self._read_back(file.path) if distrust_reply else self._proof(file.path, receipt)
+        self._check_proof(file.path, proof, ticket.size, md5)
+        return VersionToken(ticket.size, md5, None, caps.atomic_put)
 
-    def _check_proof(self, path: str, receipt: PutReceipt, size: int, md5: str) -> None:
-        """R7: the reply's digest; else the node's, where node documents do not lag."""
-        proof = receipt
-        if proof.md5 is None and size and not self._remote.capabilities.listing_lags:
-            node = self._remote.get_node(path)
-            proof = PutReceipt(node.md5, node.length)
+    def _read_back(self, path: str) -> PutReceipt:
+        """What the service really holds at `path`, by reading it."""
+        node = self._remote.get_node(path)
+        digest = hashlib.md5(usedforsecurity=False)
+        with self._remote.open_bytes(path, 0, node.length, version_token(node)) as source:
+            for chunk in source.chunks():
+                digest.update(chunk)
+        return PutReceipt(digest.hexdigest(), node.length)
+
+    def _proof(self, path: str, receipt: PutReceipt) -> PutReceipt:
+        """The reply's word; without a digest the node's, where node documents do not lag."""
+        if receipt.md5 is not None or self._remote.capabilities.listing_lags:
+            return receipt
+        node = self._remote.get_node(path)
+        return PutReceipt(node.md5, node.length)
+
+    def _check_proof(self, path: str, proof: PutReceipt, size: int, md5: str) -> None:
+        """R7: digest, or at least length; nothing at all proves nothing.
+
+        Raises:
+            TransferCorrupted: something else is there.
+            RemoteUnavailable: nobody says what is there: the upload is in doubt.
+        """
+        if proof.md5 is None and proof.length is None:
+            raise RemoteUnavailable(f"{path}: sent, but nothing proves that it arrived", sent=True)
         if proof.md5 not in (None, md5) or proof.length not in (None, size):
             raise TransferCorrupted(
                 f"{path}: the service stored {proof.length} bytes with MD5 {proof.md5},"
@@ -210,8 +239,11 @@ class Uploader:
         token = version_token(node)
         if base is not None and base.same_version(token):
             return
-        if put is not None and token.length <= put[1]:
-            return  # R2: our own torn PUT, or the empty node that its negotiation made
+        if token.length == 0 and (base is None or put is not None):
+            return  # the empty node that a negotiation made: nothing can be lost in it
+        atomic = self._remote.capabilities.atomic_put
+        if put is not None and not atomic and token.length <= put.size:
+            return  # R2: our own torn PUT
         raise UploadConflict(
             f"{file.path} changed on the service since it was read: ours is kept here,"
             " copy it to another name"
@@ -225,7 +257,7 @@ class Uploader:
         """
         node = self._look(file.path)
         token = None if node is None or node.kind is not NodeKind.DATA else version_token(node)
-        if token is not None and file.settle_if_held(token):
+        if token is not None and file.settle_if_sent(token):
             return None
         now = self._clock.monotonic()
         if not self._remote.capabilities.atomic_put:
@@ -251,7 +283,7 @@ def is_final(failure: VofsError, attempts: int) -> bool:
 
     Args:
         failure: how it failed.
-        attempts: how many times in a row it failed, this time included.
+        attempts: how many times in a row the service answered so, this time included.
     """
     if isinstance(failure, RemoteUnavailable | NodeBusy | CacheFull):
         return False
@@ -260,7 +292,9 @@ def is_final(failure: VofsError, attempts: int) -> bool:
     return True
 
 
-def _digesting(chunks: Iterator[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
-    for chunk in chunks:
-        update(chunk)
+def _body(file: CachedFile, ticket: Ticket, digest: hashlib._Hash) -> Iterator[bytes]:
+    """The ticket's bytes; when all have left, their digest is put on record."""
+    for chunk in file.ticket_chunks(ticket):
+        digest.update(chunk)
         yield chunk
+    file.body_left(digest.hexdigest())

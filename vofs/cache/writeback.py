@@ -116,29 +116,37 @@ class WriteBack:
     # -- workers --------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while (file := self._next()) is not None:
+        """Nothing that goes wrong with one file may end the thread that sends the rest."""
+        while (taken := self._next()) is not None:
+            number, file = taken
             try:
-                outcome = self._upload(file)
-            except Exception as exc:  # a defect must not end the thread that sends the rest
+                outcome = self._upload(number, file)
+            except Exception as exc:
                 log.exception("upload of %s", file.path)
                 outcome = Outcome(failure=CacheDamaged(f"{file.path}: {exc!r}"))
-            self._finish(file, outcome)
+            try:
+                self._finish(number, file, outcome)
+            except Exception:
+                log.exception("after the upload of %s", file.path)
 
-    def _next(self) -> CachedFile | None:
-        """Wait for something due; None when the mount goes away."""
+    def _next(self) -> tuple[int, CachedFile] | None:
+        """Wait for something due; returns the number it was queued under, None at the end.
+
+        A file may get a new number once it is clean, so the queue's is remembered.
+        """
         with self._lock:
             while not self._stopping.is_set():
                 number = self._queue.take(self._clock.monotonic())
                 if number is not None:
-                    return self._files[number]
+                    return number, self._files[number]
                 due_at = self._queue.next_due()
                 self._lock.wait(
                     None if due_at is None else max(0.0, due_at - self._clock.monotonic())
                 )
         return None
 
-    def _upload(self, file: CachedFile) -> Outcome:
-        early = self._too_early_s(file)
+    def _upload(self, number: int, file: CachedFile) -> Outcome:
+        early = self._too_early_s(number, file)
         if early > 0:
             return Outcome(waits=True, retry_after_s=early)
         path = file.path
@@ -151,20 +159,19 @@ class WriteBack:
         finally:
             self._gate.leave(path)
 
-    def _too_early_s(self, file: CachedFile) -> float:
+    def _too_early_s(self, number: int, file: CachedFile) -> float:
         """Seconds that a file which is still open and not flushed has to wait."""
         with self._lock:
-            if file.number in self._flushed:
+            if number in self._flushed:
                 return 0.0
         writers, quiet_s, dirty_s, has_bytes = file.writing(self._clock.monotonic())
         if not writers or dirty_s >= HELD_OPEN_S:
             return 0.0
         return (IDLE_DELAY_S if has_bytes else CREATED_DELAY_S) - quiet_s
 
-    def _finish(self, file: CachedFile, outcome: Outcome) -> None:
+    def _finish(self, number: int, file: CachedFile, outcome: Outcome) -> None:
         now = self._clock.monotonic()
         with self._lock:
-            number = file.number
             if outcome.waits:
                 self._queue.postpone(number, now + (outcome.retry_after_s or 0.0))
             elif outcome.failure is not None and not outcome.final:

@@ -58,6 +58,15 @@ def _megabytes(text: str) -> int:
     return value
 
 
+def _path(text: str) -> Path:
+    """Absolute, because the daemon leaves for "/"."""
+    return Path(os.path.abspath(text))
+
+
+def _path_text(text: str) -> str:
+    return os.path.abspath(text)
+
+
 def _octal(text: str) -> int:
     return int(text, 8)
 
@@ -91,11 +100,15 @@ def _add_place(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_identity(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--certfile", metavar="FILE", help="proxy certificate with its key (PEM)")
+    group.add_argument(
+        "--certfile", metavar="FILE", type=_path_text, help="proxy certificate with its key (PEM)"
+    )
     group.add_argument("--token", help="bearer token; does not stay in ps")
-    group.add_argument("--token-file", metavar="FILE", help="file with the bearer token")
+    group.add_argument(
+        "--token-file", metavar="FILE", type=_path_text, help="file with the bearer token"
+    )
     group.add_argument("--anonymous", action="store_true", help="no credential: read-only")
-    group.add_argument("--ca-file", metavar="FILE", type=Path, help="authorities to trust (PEM)")
+    group.add_argument("--ca-file", metavar="FILE", type=_path, help="authorities to trust (PEM)")
     group.add_argument("--insecure", action="store_true", help="do not verify servers")
     group.add_argument("--secure-get", action="store_true", help="bytes over https only")
 
@@ -119,7 +132,7 @@ def _add_behaviour(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_cache(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--cache-dir", metavar="DIR", type=Path, help="one for each identity")
+    group.add_argument("--cache-dir", metavar="DIR", type=_path, help="one for each identity")
     group.add_argument("--cache-limit", type=_megabytes, default=1024, metavar="MB",
                        help="clean data beyond this is given up (%(default)s)")  # fmt: skip
     group.add_argument("--min-free", type=_megabytes, default=1024, metavar="MB",
@@ -135,7 +148,7 @@ def _add_process(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--nothreads", action="store_true", help="one request at a time")
     group.add_argument("--binding", choices=("auto", "fusepy"), default="auto",
                        help="FUSE binding (only fusepy is built)")  # fmt: skip
-    group.add_argument("--log", metavar="FILE", type=Path, help="append log records to FILE")
+    group.add_argument("--log", metavar="FILE", type=_path, help="append log records to FILE")
     group.add_argument("--verbose", action="store_true", help="log more")
     group.add_argument("--debug", action="store_true", help="log everything, check lock order")
 

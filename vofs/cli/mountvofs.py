@@ -70,8 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         for path in (options.cache_dir, options.log):
             if path is not None and daemon.below(path, mount_point):
                 raise UsageError(f"mountvofs: {path} is below the mount point {mount_point}")
-        if options.log is not None:
-            options.log = options.log.absolute()
         binding.check_fuse()
     except StartError as exc:
         print(_line(exc), file=sys.stderr)

@@ -371,11 +371,24 @@ class FileState:
         self.apply(Event.DETACH)
         self.life = Life.DETACHED
 
-    def reattach(self) -> None:
-        """The name comes back (R9): a rename over this file failed after it was hidden."""
-        if self.life is not Life.DETACHED:
-            raise IllegalTransition(f"reattach of a {self.life} file")
+    def reattach(self, *, node_is_there: bool) -> None:
+        """The name comes back (R9): a rename over this file failed after it was hidden.
+
+        Args:
+            node_is_there: its node was not deleted meanwhile; otherwise, its bytes being all
+                here, the whole file is dirty.
+
+        Raises:
+            IllegalTransition: it has its name, or bytes of it are neither here nor there.
+        """
+        if self.life is not Life.DETACHED or not (node_is_there or self.is_whole):
+            raise IllegalTransition(f"reattach of a {self.life} file, whole: {self.is_whole}")
         self.life = Life.ATTACHED
+        if not node_is_there:
+            self.base = None
+            self.backing_end = 0
+            self.dirty.add(0, self.size)
+            self.generation += 1
 
     def check_invariants(self) -> None:
         """Assert what must hold between any two calls; used by tests."""

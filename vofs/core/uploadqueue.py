@@ -85,10 +85,13 @@ class UploadQueue:
         return entry.due_at
 
     def postpone(self, key: int, due_at: float) -> None:
-        """`key` cannot run now through no fault of its own: due again at `due_at`, no try lost."""
+        """`key` cannot run now through no fault of its own: due again at `due_at`, no try lost.
+
+        A flush that came meanwhile is not forgotten: then it is due when that said.
+        """
         entry = self._entries[key]
         entry.running = False
-        entry.due_at = due_at
+        entry.due_at = due_at if entry.again_at is None else min(due_at, entry.again_at)
         entry.again_at = None
 
     def hasten(self, now: float) -> None:

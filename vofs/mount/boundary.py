@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import Any, Protocol
 
 from vofs.cache.clock import Clock
 from vofs.core.errnos import errno_of
@@ -19,6 +19,14 @@ from vofs.core.errors import VofsError
 log = logging.getLogger(__name__)
 
 _QUIET = frozenset({"getxattr", "read", "write", "getattr"})
+
+
+class Operations(Protocol):
+    """What every set of operations has beside the operations themselves."""
+
+    def forget_request(self) -> None:
+        """The request that the calling thread served has ended."""
+        ...
 
 
 class Boundary:
@@ -33,7 +41,7 @@ class Boundary:
     flag_nullpath_ok = 1  # R20: operations on handles need no path
     flag_nopath = 1
 
-    def __init__(self, operations: object, clock: Clock) -> None:
+    def __init__(self, operations: Operations, clock: Clock) -> None:
         self._operations, self._clock = operations, clock
 
     def __getattr__(self, name: str) -> Any:
@@ -59,6 +67,8 @@ class Boundary:
                 log.error("%s failed in an unforeseen way", name, exc_info=exc)
             raise OSError(number, os.strerror(number)) from None
         finally:
+            if name != "rename":
+                self._operations.forget_request()
             if log.isEnabledFor(logging.DEBUG):
                 shown = arguments[:1] if name in _QUIET else arguments
                 elapsed_ms = (self._clock.monotonic() - began) * 1000

@@ -27,7 +27,7 @@ from typing import Any
 from vofs.cache.filetable import FileTable
 from vofs.cache.writeback import WriteBack
 from vofs.core import uris
-from vofs.core.errors import VofsError
+from vofs.core.errors import MountUnusable, VofsError
 from vofs.mount.status import Status
 from vofs.mount.tree import Tree
 
@@ -67,8 +67,12 @@ class Control:
         self._server: socketserver.ThreadingUnixStreamServer | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Listen."""
+    def listen(self) -> None:
+        """Make the socket.
+
+        Raises:
+            MountUnusable: it cannot be made there.
+        """
         control = self
 
         class Handler(socketserver.StreamRequestHandler):
@@ -82,8 +86,15 @@ class Control:
             daemon_threads = True
             block_on_close = False
 
-        self._server = Server(str(self.path), Handler)
-        os.chmod(self.path, 0o600)
+        try:
+            self._server = Server(str(self.path), Handler)
+            os.chmod(self.path, 0o600)
+        except OSError as exc:
+            raise MountUnusable(f"control socket {self.path}: {exc}") from exc
+
+    def start(self) -> None:
+        """Answer."""
+        assert self._server is not None
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="vofs-control"
         )
@@ -125,10 +136,11 @@ class Control:
 
     def stop(self) -> None:
         """Stop listening and remove the socket."""
-        if self._server is not None and self._thread is not None:
+        if self._thread is not None and self._server is not None:
             self._server.shutdown()
-            self._server.server_close()
             self._thread.join()
+        if self._server is not None:
+            self._server.server_close()
         self.path.unlink(missing_ok=True)
 
 

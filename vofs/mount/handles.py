@@ -7,7 +7,7 @@ somebody else's file.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
@@ -44,10 +44,9 @@ class OpenHandle:
 
 @dataclass(slots=True)
 class OpenDirectory:
-    """One open directory: its path, and the names as they were at its first read."""
+    """One open directory; libfuse passes no path with its handle (nopath)."""
 
     path: str
-    names: list[str] | None = field(default=None)
 
 
 class Handles:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
@@ -22,13 +22,15 @@ from vofs.cache.emptyfile import RECREATE, EmptyFiles
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import Hold, PathGate
 from vofs.cache.index import Index, delete_file
-from vofs.cache.journal import Intent, Journal, Tombstone, add_tombstone, end_intent
+from vofs.cache.journal import Intent, Journal, end_intent
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.writeback import WriteBack
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
+    CacheError,
     ContainerNotEmpty,
     IsAContainer,
+    NodeBusy,
     NodeNotFound,
     NotAContainer,
     RemoteTimeout,
@@ -76,30 +78,47 @@ class Followed:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._lock = OrderedLock(Level.LEAF)
-        self._waiting: list[tuple[Intent, Hold, Callable[[Intent], None]]] = []
+        self._waiting: list[tuple[Intent, Hold | None, Callable[[Intent], None]]] = []
 
-    def add(self, intent: Intent, hold: Hold, settle: Callable[[Intent], None]) -> None:
-        """Keep looking, with `settle`, until it raises no more."""
+    def add(self, intent: Intent, hold: Hold | None, settle: Callable[[Intent], None]) -> None:
+        """Keep looking, with `settle`, until it raises no more.
+
+        Args:
+            intent: what is in doubt.
+            hold: its paths, held already; None: they are held for each look.
+            settle: looks, and carries out or forgets what it finds.
+        """
         with self._lock:
             self._waiting.append((intent, hold, settle))
 
     def settle_all(self) -> None:
-        """Look once at each; called by the scheduler and at start."""
+        """Look once at each, oldest first; called by the scheduler and at start."""
         with self._lock:
             waiting = list(self._waiting)
         for entry in waiting:
-            intent, hold, settle = entry
-            try:
-                settle(intent)
-            except RemoteUnavailable as exc:
-                log.info("%s of %s is still in doubt: %s", intent.op, intent.source, exc)
-                continue
-            except VofsError as exc:
-                log.error("%s of %s was settled with an error: %s", intent.op, intent.source, exc)
-                self._parts.journal.forget(intent)
-            with self._lock:
-                self._waiting.remove(entry)
-            self._parts.gate.release(hold)
+            if self._settle(*entry):
+                with self._lock:
+                    self._waiting.remove(entry)
+
+    def _settle(self, intent: Intent, hold: Hold | None, settle: Callable[[Intent], None]) -> bool:
+        """Returns False when it is still in doubt."""
+        try:
+            held = hold or self._parts.gate.hold(intent.paths, 0)
+        except NodeBusy:
+            return False  # an older intent has these paths; it is settled first
+        settled = True
+        try:
+            settle(intent)
+        except (RemoteUnavailable, CacheError) as exc:
+            log.info("%s of %s is still in doubt: %s", intent.op, intent.source, exc)
+            settled = False
+        except VofsError as exc:
+            log.error("%s of %s was settled with an error: %s", intent.op, intent.source, exc)
+            self._parts.journal.forget(intent)
+        finally:
+            if settled or hold is None:
+                self._parts.gate.release(held)
+        return settled
 
 
 class Namespace:
@@ -121,14 +140,17 @@ class Namespace:
         Raises:
             NodeExists, ContainerNotFound, NodeLocked, PermissionDenied, RemoteError.
         """
+        self._parts.tombstones.bury(path)
         with self._change(Intent("mkdir", path), self._settle_mkdir) as intent:
-            self._parts.tombstones.bury(path)
             try:
-                self._parts.remote.create_node(NodeInfo(path, NodeKind.CONTAINER))
+                made = self._parts.remote.create_node(NodeInfo(path, NodeKind.CONTAINER))
             except RemoteUnavailable as exc:
                 if not exc.sent or not self._until_known(lambda: self._is_container(path)):
                     raise
-            self._settle_mkdir(intent)
+                self._settle_mkdir(intent)
+            else:
+                self._parts.tree.added(made, empty=True)
+                self._parts.journal.forget(intent)
 
     def _is_container(self, path: str) -> bool:
         try:
@@ -154,7 +176,7 @@ class Namespace:
         for buried in self._parts.tombstones.below(path):
             self._parts.tombstones.bury(buried)
         with self._change(Intent("rmdir", path), self._settle_delete) as intent:
-            self._delete(intent, NodeKind.CONTAINER)
+            self._delete(intent)
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -169,19 +191,20 @@ class Namespace:
         node = self._parts.tree.lookup(path)
         if node.kind is NodeKind.CONTAINER:
             raise IsAContainer(path)
-        intent = Intent("unlink", path, source_token=version_token(node))
-        with self._change(intent, self._settle_delete) as standing:
-            if self._is_on_service(path):
-                self._delete(standing, node.kind)
-            else:
+        with self._change(Intent("unlink", path), self._settle_delete) as standing:
+            file = self._parts.table.peek(path)
+            if file is not None and file.is_local and file.put is None:
                 self._gone_here(standing)
+                return
+            token = version_token(node) if file is None else self._known_version(file)
+            self._delete(self._parts.journal.advance(replace(standing, source_token=token)))
 
-    def _is_on_service(self, path: str) -> bool:
-        """Whether the service may have a node for `path`, be it of a PUT that broke."""
-        file = self._parts.table.peek(path)
-        return file is None or not file.is_local or file.put is not None
+    def _known_version(self, file: CachedFile) -> VersionToken | None:
+        """The version that the service is known to hold; None while a PUT is in doubt."""
+        base, put, _ = file.provenance
+        return base if put is None else None
 
-    def _delete(self, intent: Intent, kind: NodeKind) -> None:
+    def _delete(self, intent: Intent) -> None:
         """DELETE, looking when the answer is lost, then carry it out here."""
         deadline = self._parts.clock.monotonic() + self._parts.timeout_s
         gone = False
@@ -194,23 +217,27 @@ class Namespace:
             except RemoteUnavailable as exc:
                 if not exc.sent:
                     raise
-                gone = self._until_known(
-                    lambda: self._is_gone(intent.source, kind, intent.source_token)
-                )
+                gone = self._until_known(lambda: self._is_gone(intent))
                 if not gone and self._parts.clock.monotonic() >= deadline:
                     raise Unsettled(f"the deletion of {intent.source} is not confirmed") from exc
         self._gone_here(intent)
 
-    def _is_gone(self, path: str, kind: NodeKind, token: VersionToken | None) -> bool:
+    def _is_gone(self, intent: Intent) -> bool:
+        """Whether a deletion happened: 404, or another node or version has the name by now.
+
+        Without a version that was known for sure, only 404 says so.
+        """
         try:
-            node = self._parts.remote.get_node(path)
+            node = self._parts.remote.get_node(intent.source)
         except NodeNotFound:
             return True
-        if node.kind is not kind:
+        if (node.kind is NodeKind.CONTAINER) != (intent.op == "rmdir"):
             return True
+        token = intent.source_token
         return token is not None and not token.same_version(version_token(node))
 
     def _gone_here(self, intent: Intent) -> None:
+        self._parts.table.wait_until_settled(intent.source)
         with self._parts.index.transaction() as connection:
             delete_file(connection, intent.source)
             end_intent(connection, intent)
@@ -222,8 +249,7 @@ class Namespace:
 
     def _settle_delete(self, intent: Intent) -> None:
         """After a lost answer: 404 or another version is done; the same one is not done."""
-        kind = NodeKind.CONTAINER if intent.op == "rmdir" else NodeKind.DATA
-        if self._is_gone(intent.source, kind, intent.source_token):
+        if self._is_gone(intent):
             self._gone_here(intent)
         else:
             self._parts.journal.forget(intent)
@@ -243,29 +269,43 @@ class Namespace:
         hold = parts.gate.hold((path,), parts.timeout_s)
         try:
             token = file.provenance[0]
-            if token is None and file.put is not None:
-                token = VersionToken(file.put[1])
-            tombstone = None if token is None else Tombstone(path, token)
-            with parts.index.transaction() as connection:
-                delete_file(connection, path)
-                if tombstone is not None:
-                    add_tombstone(connection, tombstone)
+            if file.put is not None:  # what a PUT in doubt left there is what is unlinked
+                token = self._version_now(path)
+            parts.table.wait_until_settled(path)
             parts.writeback.forget(file)
             parts.table.detached(path)
-            if tombstone is not None:
-                parts.tombstones.raised(tombstone)
+            parts.tombstones.raised(file, path, token)
             parts.tree.removed(path)
         finally:
             parts.gate.release(hold)
 
+    def _version_now(self, path: str) -> VersionToken | None:
+        try:
+            return version_token(self._parts.remote.get_node(path))
+        except NodeNotFound:
+            return None
+
+    def make_room(self, path: str) -> None:
+        """A file is about to be made where one was just unlinked: commit that unlink first."""
+        self._parts.tombstones.commit(path)
+
+    def begin_replacing(self, path: str) -> None:
+        """A rename onto `path` begins: what was hidden there is not deleted meanwhile."""
+        self._parts.tombstones.hold_off(path)
+
+    def end_replacing(self, path: str) -> None:
+        """The rename has ended, well or not; what still stands there may go."""
+        self._parts.tombstones.let_go(path)
+
     def attach_again(self, file: CachedFile) -> None:
         """The rename over an open file failed: the file has its name, its row and its node back."""
-        with self._parts.index.transaction() as connection:
-            connection.execute("DELETE FROM tombstone WHERE path=?", (file.path,))
-        self._parts.tombstones.consumed(file.path)
-        self._parts.table.reattached(file)
-        self._parts.tree.invalidate(file.path)
-        self._parts.writeback.submit(file, flushed=False)
+        parts = self._parts
+        unlinked = parts.tombstones.find(file.path)
+        node_is_there = unlinked is not None and unlinked.file in (None, file)
+        parts.table.reattached(file, node_is_there=node_is_there)
+        parts.tombstones.consumed(file.path)
+        parts.tree.invalidate(file.path)
+        parts.writeback.submit(file, flushed=False)
 
     # -- the common shape -----------------------------------------------------------------------
 

@@ -19,13 +19,15 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from vofs.cache.cachedfile import CachedFile
 from vofs.cache.gate import Hold
-from vofs.cache.index import delete_file, rename_files
+from vofs.cache.index import delete_file, rename_files, set_base
 from vofs.cache.journal import Intent, Tombstone, add_tombstone, end_intent
 from vofs.core import uris
 from vofs.core.attributes import version_token
 from vofs.core.errnos import error_from_fault
 from vofs.core.errors import (
+    CacheError,
     ContainerNotEmpty,
     IsAContainer,
     NodeNotFound,
@@ -70,16 +72,17 @@ class Renaming:
             RemoteError.
         """
         parts = self._parts
-        moved = parts.tree.lookup(source)
-        replaced = self._replaced(destination, moved)
         for buried in (*parts.tombstones.below(source), *parts.tombstones.below(destination)):
             parts.tombstones.bury(buried)
         hold = parts.gate.hold((source, destination), parts.timeout_s)
         followed = False
         try:
+            moved = parts.tree.lookup(source)
+            replaced = self._replaced(destination, moved)
+            parts.table.wait_until_settled(source, destination)
             file = parts.table.peek(source)
             if file is not None and file.is_local and file.put is None:
-                self._rename_here(source, destination, replaced)
+                self._rename_here(file, destination, replaced)
             else:
                 self._rename_there(moved, destination, replaced, hold)
         except Unsettled:
@@ -113,26 +116,29 @@ class Renaming:
 
     # -- here -----------------------------------------------------------------------------------
 
-    def _rename_here(self, source: str, destination: str, replaced: NodeInfo | None) -> None:
+    def _rename_here(self, file: CachedFile, destination: str, replaced: NodeInfo | None) -> None:
         """A file that the service never had: its upload will replace what is at the new name.
 
         What is replaced becomes the base of the upload, so that a foreign change in between is
         noticed (R11).  Under a tombstone there is none: the upload executes that first.
         """
-        parts = self._parts
+        parts, source = self._parts, file.path
+        parts.tombstones.commit(destination)
         local = parts.table.peek(destination)
-        is_there = replaced is not None and (local is None or not local.is_local)
-        file = parts.table.peek(source)
-        assert file is not None
+        here_alone = local is not None and local.is_local
+        is_there = parts.tombstones.find(destination) is None and not here_alone
+        base = version_token(replaced) if replaced is not None and is_there else None
         with parts.index.transaction() as connection:
             rename_files(connection, source, destination)
+            if base is not None:
+                set_base(connection, file.number, base)
         if local is not None:
             parts.writeback.forget(local)
         parts.tree.removed(source)
         parts.table.renamed(source, destination)
         parts.tree.invalidate(destination)
-        if is_there and replaced is not None and parts.tombstones.find(destination) is None:
-            file.replaces(version_token(replaced))
+        if base is not None:
+            file.replaces(base)
 
     # -- there ----------------------------------------------------------------------------------
 
@@ -166,7 +172,12 @@ class Renaming:
             raise
 
     def _go_on(self, intent: Intent) -> None:
-        """Take all steps from the intent's own on; undo what was done when one is refused."""
+        """Take all steps from the intent's own on; undo what was done when one is refused.
+
+        Raises:
+            Unsettled: the last step's end, or the undoing's, is not known.
+            VofsError: refused; everything is as it was.
+        """
         parts = self._parts
         try:
             if intent.step == "rmdir":
@@ -176,23 +187,30 @@ class Renaming:
                 self._move(intent, intent.destination, intent.aside)
                 intent = parts.journal.advance(replace(intent, step="move", job_url=""))
             self._move(intent, intent.source, intent.destination)
+            self._carry_out(intent)
         except Unsettled:
             raise
+        except CacheError as exc:  # the service may be ahead of the journal: only looking helps
+            raise Unsettled(f"the rename of {intent.source} could not be noted: {exc}") from exc
         except VofsError:
             try:
                 self._undo(intent)
-            except RemoteUnavailable as exc:
+            except (RemoteUnavailable, CacheError) as exc:
                 raise Unsettled(f"the rename of {intent.source} is half done: {exc}") from exc
             raise
-        self._carry_out(intent)
 
     def _undo(self, intent: Intent) -> None:
-        """The move was refused: what was moved aside comes back, and the intent is forgotten."""
+        """The move was refused: what was moved aside comes back, and the intent is forgotten.
+
+        Decided by looking, because a refusal may have met a step that was done.
+        """
         parts = self._parts
-        if intent.step == "move" and intent.aside:
-            self._move(intent, intent.aside, intent.destination)
+        if intent.aside:
+            if self._exists(intent.aside) and not self._exists(intent.destination):
+                self._move(intent, intent.aside, intent.destination)
         elif intent.step == "move" and intent.destination_token is not None:
             parts.remote.create_node(NodeInfo(intent.destination, NodeKind.CONTAINER))
+        parts.tree.invalidate(intent.source)
         parts.tree.invalidate(intent.destination)
         parts.journal.forget(intent)
 
@@ -206,7 +224,20 @@ class Renaming:
         """
         parts = self._parts
         job_url = parts.remote.create_move(source, destination)
-        intent = parts.journal.advance(replace(intent, job_url=job_url))
+        parts.journal.advance(replace(intent, job_url=job_url))
+        status = self._run(job_url, source)
+        if status.phase is MovePhase.FAILED:
+            raise error_from_fault(status.error)
+        if status.phase is not MovePhase.COMPLETED:
+            raise Unsettled(f"the move of {source} to {destination}: its job is {status.phase}")
+        if status.destination not in (None, destination):
+            assert status.destination is not None
+            self._move(intent, status.destination, source)
+            raise IsAContainer(f"{destination} had become a container on the service")
+
+    def _run(self, job_url: str, source: str) -> MoveStatus:
+        """Run a job and follow it to its end, or for the timeout."""
+        parts = self._parts
         deadline = parts.clock.monotonic() + parts.timeout_s
         try:
             status = parts.remote.run_move(job_url, parts.timeout_s)
@@ -216,32 +247,29 @@ class Renaming:
             status = MoveStatus(MovePhase.ACTIVE)
         while status.phase in (MovePhase.ACTIVE, MovePhase.PENDING):
             if parts.clock.monotonic() >= deadline:
-                raise Unsettled(f"the move of {source} to {destination} has not ended yet")
+                break
             parts.clock.sleep(LOOK_AGAIN_S)
             try:
                 status = parts.remote.move_status(job_url)
             except RemoteUnavailable as exc:
                 log.info("move of %s: %s", source, exc)
-        if status.phase is not MovePhase.COMPLETED:
-            raise error_from_fault(status.error)
-        if status.destination is not None and status.destination != destination:
-            self._move(intent, status.destination, source)
-            raise IsAContainer(f"{destination} had become a container on the service")
+        return status
 
     def _carry_out(self, intent: Intent) -> None:
         """The service has moved: tree, files and intent follow in one transaction."""
         parts = self._parts
         source, destination = intent.source, intent.destination
-        open_file = parts.table.find_detached(destination)
-        lacking = open_file is not None and bool(open_file.gaps)
-        keeps_aside = bool(intent.aside) and lacking and intent.destination_token is not None
+        replaced = parts.table.find_detached(destination)
+        waiting = None  # a replaced node whose bytes an open handle still lacks (R9)
+        if intent.aside and intent.destination_token and any(file.gaps for file in replaced):
+            waiting = Tombstone(intent.aside, intent.destination_token)
         with parts.index.transaction() as connection:
             delete_file(connection, destination)
             rename_files(connection, source, destination)
             connection.execute("DELETE FROM tombstone WHERE path=?", (destination,))
-            if keeps_aside and intent.destination_token is not None:
-                add_tombstone(connection, Tombstone(intent.aside, intent.destination_token))
-            if not intent.aside or keeps_aside:
+            if waiting is not None:
+                add_tombstone(connection, waiting)
+            if not intent.aside or waiting is not None:
                 end_intent(connection, intent)
         parts.tombstones.consumed(destination)
         node = parts.tree.remembered_or_none(source)
@@ -251,23 +279,20 @@ class Renaming:
             parts.tree.added(replace(node, path=destination))
         else:
             parts.tree.invalidate(destination)
-        if keeps_aside and intent.destination_token is not None:
+        if waiting is not None:
             parts.table.moved_aside(destination, intent.aside)
-            parts.tombstones.raised(Tombstone(intent.aside, intent.destination_token))
+            parts.tombstones.placed(waiting)
         elif intent.aside:
             self._delete_aside(parts.journal.advance(replace(intent, step="delete")))
 
     def _delete_aside(self, intent: Intent) -> None:
-        """The last step; when it fails the intent stands and is followed without holding names."""
+        """The last step; when it fails the intent stands and is followed."""
         parts = self._parts
         try:
-            parts.remote.delete_node(intent.aside)
-        except NodeNotFound:
-            pass
+            self._delete_quietly(intent.aside)
         except VofsError as exc:
             log.warning("%s stays on the service for now: %s", intent.aside, exc)
-            hold = parts.gate.hold((intent.aside,), parts.timeout_s)
-            self._followed.add(intent, hold, self.recover)
+            self._followed.add(intent, None, self.recover)
             return
         parts.journal.forget(intent)
 
@@ -284,21 +309,22 @@ class Renaming:
             self._delete_quietly(intent.aside)
             parts.journal.forget(intent)
             return
-        if intent.job_url and parts.remote.move_status(intent.job_url).phase is MovePhase.ACTIVE:
+        status = MoveStatus(MovePhase.UNKNOWN)
+        if intent.job_url:
+            status = parts.remote.move_status(intent.job_url)
+        if status.phase is MovePhase.ACTIVE:
             raise RemoteUnavailable(f"the move of {intent.source} is still running", sent=True)
-        if self._has_moved(intent):
+        done = status.phase is MovePhase.COMPLETED and intent.step == "move"
+        if done and status.destination not in (None, intent.destination):
+            assert status.destination is not None
+            self._move(intent, status.destination, intent.source)
+        if intent.step == "move" and self._has_moved(intent):
             self._carry_out(intent)
-            return
-        if intent.aside and self._exists(intent.aside) and not self._exists(intent.destination):
-            self._move(intent, intent.aside, intent.destination)
-        parts.tree.invalidate(intent.source)
-        parts.tree.invalidate(intent.destination)
-        parts.journal.forget(intent)
+        else:
+            self._undo(intent)
 
     def _has_moved(self, intent: Intent) -> bool:
         """Whether the second step is done: the source is gone and the destination is there."""
-        if intent.step != "move":
-            return False
         return not self._exists(intent.source) and self._exists(intent.destination)
 
     def _exists(self, path: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 
 from vofs import locks
 from vofs.cache.clock import Clock
@@ -24,9 +25,10 @@ from vofs.cache.journal import Journal
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.upload import Uploader
 from vofs.cache.writeback import WriteBack
-from vofs.core.errors import RemoteUnavailable, VofsError
+from vofs.core.errors import NodeBusy, VofsError
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
+from vofs.mount.fileoperations import Machinery
 from vofs.mount.namespace import Followed, Namespace, Parts
 from vofs.mount.operations import VOFS
 from vofs.mount.options import MountOptions
@@ -78,7 +80,12 @@ class Session:
             self._disk.close()
             raise
         self._wire(thread_group, credential)
-        self._recover()
+        try:
+            self._control.listen()
+            self._recover()
+        except BaseException:
+            self.abandon()
+            raise
 
     def _wire(self, thread_group: Callable[[], int], credential: str) -> None:
         options, remote, clock = self._options, self._remote, self._clock
@@ -90,7 +97,14 @@ class Session:
             timeout_s=options.timeout_s, on_stale=lambda path: self._tree.invalidate(path),
         )  # fmt: skip
         self._tombstones = Tombstones(
-            remote, self._journal, self._table, self._fetcher, gate, clock, options.timeout_s
+            remote,
+            self._journal,
+            self._index,
+            self._table,
+            self._fetcher,
+            gate,
+            clock,
+            options.timeout_s,
         )
         empty = EmptyFiles(remote, self._journal)
         uploader = Uploader(
@@ -103,7 +117,7 @@ class Session:
         )  # fmt: skip
         self._tree = Tree(
             remote, self._table, self._tombstones, clock, attr_ttl_s=options.attr_ttl_s,
-            negative_ttl_s=options.negative_ttl_s,
+            negative_ttl_s=options.negative_ttl_s, timeout_s=options.timeout_s,
         )  # fmt: skip
         self._parts = Parts(
             remote, self._tree, self._table, self._index, self._journal, gate, self._tombstones,
@@ -127,23 +141,37 @@ class Session:
         )  # fmt: skip
         properties = Properties(options.service, tree, self._table, str(self._control.path))
         return VOFS(
-            options.service, tree, self._table, self._fetcher, self._writeback, self._namespace,
-            self._renaming, rights, properties, ToldSizes(self._clock), self._clock,
-            owner=options.owner, close_wait_s=options.close_wait_s, thread_group=thread_group,
-        )  # fmt: skip
+            Machinery(
+                service=options.service,
+                tree=tree,
+                table=self._table,
+                fetcher=self._fetcher,
+                writeback=self._writeback,
+                namespace=self._namespace,
+                renaming=self._renaming,
+                rights=rights,
+                properties=properties,
+                told=ToldSizes(self._clock),
+                clock=self._clock,
+                owner=options.owner,
+                close_wait_s=options.close_wait_s,
+                thread_group=thread_group,
+            )
+        )
 
     def _recover(self) -> None:
         """Load dirty files, tombstones and intents; settle the intents if the service answers."""
         recovered = self._table.recover()
         self._tombstones.recover()
         for intent in self._journal.intents():
-            hold = self._parts.gate.hold(intent.paths, 0)
+            if intent.op == RECREATE:
+                continue  # its upload finishes it
             is_rename = intent.op == "rename"
             settle = self._renaming.recover if is_rename else self._namespace.recover
-            if intent.op == RECREATE:  # its upload finishes it, and must be let in
-                self._parts.gate.release(hold)
-            else:
-                self._followed.add(intent, hold, settle)
+            hold = None
+            with suppress(NodeBusy):  # an older intent has these paths: it is settled first
+                hold = self._parts.gate.hold(intent.paths, 0)
+            self._followed.add(intent, hold, settle)
         self._followed.settle_all()
         for file in recovered:
             self._writeback.submit(file, flushed=True)
@@ -173,24 +201,25 @@ class Session:
         `left` then says how many files wait for the next mount.
         """
         self._control.stop()
-        for handle in self._vofs.handles.files():
-            handle.file.save()
-        if self._leave_uploads:
-            self.left = len(self._table.unsent_below("/"))
-        else:
-            self.left = self._writeback.drain(self._options.timeout_s)
-        self._writeback.stop()
-        self._fetcher.stop()
         try:
-            self._tombstones.bury_due()
-        except RemoteUnavailable as exc:
-            log.info("unlinked files are deleted by the next mount: %s", exc)
+            self._tombstones.commit_all()
+            if self._leave_uploads:
+                self.left = len(self._table.unsent_below("/"))
+            else:
+                self.left = self._writeback.drain(self._options.timeout_s)
+        except VofsError as exc:
+            log.error("the mount ends in disorder: %s", exc)
+        finally:
+            self._writeback.stop()
+            self._fetcher.stop()
+        self._tombstones.bury_due()
         self._close()
         if self.left:
             log.warning("%d uploads stay in %s for the next mount", self.left, self._disk.root)
 
     def abandon(self) -> None:
         """The mount was refused after all: close without waiting for anything."""
+        self._control.stop()
         self._fetcher.stop()
         self._close()
 

@@ -78,4 +78,6 @@ class Status:
     def _shown(self, node_path: str) -> str:
         """The path below the mount point."""
         root = self._options.service.root
+        if not uris.is_below(node_path, root):
+            return uris.node_uri(self._options.service, node_path)  # of another mount of the cache
         return uris.replace_prefix(node_path, root, "/") if root != "/" else node_path

@@ -14,6 +14,7 @@ out.  The lock (level 10) is never held while the service is asked.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +23,7 @@ from vofs.cache.clock import Clock
 from vofs.cache.filetable import FileTable
 from vofs.cache.tombstones import Tombstones
 from vofs.core import uris
-from vofs.core.errors import NodeNotFound, NotAContainer
+from vofs.core.errors import NodeNotFound, NotAContainer, RemoteTimeout, VofsError
 from vofs.core.nodes import LENGTH, NodeInfo, NodeKind
 from vofs.locks import Level, OrderedLock
 from vofs.remote.api import Remote
@@ -32,6 +33,23 @@ def local_node(file: CachedFile) -> NodeInfo:
     """The node of a file that the service does not have, or not under this name."""
     properties = MappingProxyType({LENGTH: str(file.size)})
     return NodeInfo(file.path, NodeKind.DATA, properties)
+
+
+@dataclass(slots=True)
+class Load:
+    """One listing under way, shared by all who want it.
+
+    Attributes:
+        sequence: the number of the last local change before it began.
+        nodes: what came.
+        failure: why nothing came.
+        ended: one of the two is there.
+    """
+
+    sequence: int
+    nodes: list[NodeInfo] = field(default_factory=list)
+    failure: VofsError | None = None
+    ended: bool = False
 
 
 class Tree:
@@ -44,6 +62,7 @@ class Tree:
         clock: for ages.
         attr_ttl_s: seconds for which attributes and listings are believed.
         negative_ttl_s: seconds for which a name stays missing.
+        timeout_s: how long to wait for a listing that another thread loads.
     """
 
     def __init__(
@@ -55,15 +74,17 @@ class Tree:
         *,
         attr_ttl_s: float,
         negative_ttl_s: float,
+        timeout_s: float,
     ) -> None:
         self._remote, self._table, self._tombstones = remote, table, tombstones
         self._clock = clock
         self._attr_ttl_s, self._negative_ttl_s = attr_ttl_s, negative_ttl_s
+        self._timeout_s = timeout_s
         self._lock = OrderedLock(Level.TREE)
         self._nodes: dict[str, tuple[NodeInfo, float]] = {}
         self._missing: dict[str, float] = {}
         self._listings: dict[str, tuple[set[str], float]] = {}
-        self._loading: set[str] = set()
+        self._loading: dict[str, Load] = {}
         self._sequence = 0
         self._changes: dict[str, dict[str, tuple[int, bool]]] = {}
 
@@ -109,22 +130,27 @@ class Tree:
         return None
 
     def _ask(self, path: str) -> NodeInfo:
-        with self._lock:
-            started = self._sequence
-        try:
-            node = self._remote.get_node(path)
-        except NodeNotFound:
+        """Ask the service; an answer that is older than a change of ours is asked for again."""
+        while True:
             with self._lock:
-                if self._override(path, started) is not True:
-                    self._forget(path)
-                    self._missing[path] = self._clock.monotonic()
-            raise
-        with self._lock:
-            if self._override(path, started) is False:
-                raise NodeNotFound(path)
-            self._nodes[path] = node, self._clock.monotonic()
-            self._missing.pop(path, None)
-        return node
+                started = self._sequence
+            try:
+                node = self._remote.get_node(path)
+            except NodeNotFound:
+                with self._lock:
+                    if self._override(path, started) is not True:
+                        self._forget(path)
+                        self._missing[path] = self._clock.monotonic()
+                        raise
+                continue
+            with self._lock:
+                younger = self._override(path, started)
+                if younger is False:
+                    raise NodeNotFound(path)
+                if younger is None:
+                    self._nodes[path] = node, self._clock.monotonic()
+                    self._missing.pop(path, None)
+                    return node
 
     def _override(self, path: str, started: int) -> bool | None:
         """What a change younger than `started` says of `path`: present, absent, or nothing."""
@@ -132,9 +158,13 @@ class Tree:
         return None if change is None or change[0] <= started else change[1]
 
     def fresh(self, path: str) -> NodeInfo:
-        """The node at `path` as the service has it now."""
-        self.invalidate(path)
-        return self.lookup(path)
+        """The node at `path` as the service has it now, or that of a file that is only here.
+
+        Raises:
+            NodeNotFound, RemoteError.
+        """
+        file = self._table.peek(path)
+        return local_node(file) if file is not None and file.is_local else self._ask(path)
 
     # -- listings -------------------------------------------------------------------------------
 
@@ -154,58 +184,105 @@ class Tree:
     def _listed(self, path: str) -> list[NodeInfo]:
         """The children that the service has and that are not unlinked here."""
         with self._lock:
-            while path in self._loading:
-                self._lock.wait(None)
-            names, at = self._listings.get(path, (set(), float("-inf")))
-            if self._clock.monotonic() - at < self._attr_ttl_s:
-                found = [self._nodes.get(uris.child_path(path, name)) for name in names]
-                if all(found):
-                    return self._living([entry[0] for entry in found if entry is not None])
-            self._loading.add(path)
-            started = self._sequence
+            known = self._known_children(path)
+            load = self._loading.get(path)
+            mine = load is None
+            if known is None and load is None:
+                load = self._loading[path] = Load(self._sequence)
+        if known is not None:
+            return known
+        assert load is not None
+        return self._load(path, load) if mine else self._await(path, load)
+
+    def _known_children(self, path: str) -> list[NodeInfo] | None:
+        """The children from memory, or None when they are not all known and fresh.  Lock held."""
+        names, at = self._listings.get(path, (set(), float("-inf")))
+        if self._clock.monotonic() - at >= self._attr_ttl_s:
+            return None
+        found = [self._nodes.get(uris.child_path(path, name)) for name in names]
+        if not all(found):
+            return None
+        return self._living([entry[0] for entry in found if entry is not None])
+
+    def _load(self, path: str, load: Load) -> list[NodeInfo]:
+        """Ask for the listing, for everybody who waits for it too."""
         try:
             nodes = list(self._remote.list_children(path))
+            unknown = self._take_listing(path, nodes, load.sequence)
+            for name in unknown:  # stored while the listing was under way
+                with suppress(NodeNotFound):
+                    self._ask(uris.child_path(path, name))
+            with self._lock:
+                names, _ = self._listings[path]
+                found = [self._nodes.get(uris.child_path(path, name)) for name in names]
+                load.nodes = self._living([entry[0] for entry in found if entry is not None])
+            return load.nodes
+        except VofsError as exc:
+            load.failure = exc
+            raise
         finally:
             with self._lock:
-                self._loading.discard(path)
+                self._loading.pop(path, None)
+                load.ended = True
                 self._lock.notify_all()
-        return self._take_listing(path, nodes, started)
 
-    def _take_listing(self, path: str, nodes: list[NodeInfo], started: int) -> list[NodeInfo]:
+    def _await(self, path: str, load: Load) -> list[NodeInfo]:
+        """Share the load that another thread has begun, its failure included.
+
+        Raises:
+            RemoteTimeout: it does not end within the timeout.
+        """
+        deadline = self._clock.monotonic() + self._timeout_s
+        with self._lock:
+            while not load.ended:
+                remaining = deadline - self._clock.monotonic()
+                if remaining <= 0:
+                    raise RemoteTimeout(f"the listing of {path} has not come")
+                self._lock.wait(remaining)
+        if load.failure is not None:
+            raise load.failure
+        return load.nodes
+
+    def _take_listing(self, path: str, nodes: list[NodeInfo], started: int) -> list[str]:
+        """Remember a listing that was begun at `started`; younger changes override it (R16).
+
+        Returns:
+            Names that are there by a younger change and of which no node is known.
+        """
         now = self._clock.monotonic()
         with self._lock:
-            younger = {
-                name: present
-                for name, (number, present) in self._changes.get(path, {}).items()
-                if number > started
-            }
-            self._changes[path] = {
-                name: change
-                for name, change in self._changes.get(path, {}).items()
-                if change[0] > started
-            }
-            merged = {node.name: node for node in nodes if younger.get(node.name) is not False}
-            for name, present in younger.items():
-                known = self._nodes.get(uris.child_path(path, name))
-                if present and known is not None:
-                    merged[name] = known[0]
-            for node in merged.values():
-                self._nodes[node.path] = node, now
-                self._missing.pop(node.path, None)
-            self._listings[path] = set(merged), now
-            return self._living(list(merged.values()))
+            changes = self._changes.pop(path, {})
+            younger = {name: change for name, change in changes.items() if change[0] > started}
+            if younger:
+                self._changes[path] = younger
+            names = {node.name for node in nodes if node.name not in younger}
+            for node in nodes:
+                if node.name in names:
+                    self._nodes[node.path] = node, now
+                    self._missing.pop(node.path, None)
+            present = {name for name, (_, is_present) in younger.items() if is_present}
+            self._listings[path] = names | present, now
+            return [name for name in present if uris.child_path(path, name) not in self._nodes]
 
     def _living(self, nodes: list[NodeInfo]) -> list[NodeInfo]:
         return [node for node in nodes if self._tombstones.find(node.path) is None]
 
     # -- changes that we made, confirmed by the service ------------------------------------------
 
-    def added(self, node: NodeInfo) -> None:
-        """A node was made, or has come here by a rename."""
+    def added(self, node: NodeInfo, *, empty: bool = False) -> None:
+        """A node was made, or has come here by a rename.
+
+        Args:
+            node: the node.
+            empty: it is a container that was just made: its listing is known.
+        """
+        now = self._clock.monotonic()
         with self._lock:
             self._forget(node.path)
-            self._nodes[node.path] = node, self._clock.monotonic()
+            self._nodes[node.path] = node, now
             self._changed(node.path, present=True)
+            if empty:
+                self._listings[node.path] = set(), now
 
     def removed(self, path: str) -> None:
         """The node at `path`, with all below it, is gone."""
@@ -233,8 +310,7 @@ class Tree:
         with self._lock:
             self._nodes.pop(path, None)
             self._missing.pop(path, None)
-            names, _ = self._listings.get(uris.parent_of(path), (set(), 0.0))
-            names.add(uris.name_of(path))
+            self._changed(path, present=True)
 
     def forget_below(self, path: str) -> None:
         """Ask again for everything at and below `path` (`vofs drop`)."""

@@ -1,0 +1,249 @@
+"""The operations on files: opening, closing, bytes.
+
+Plain Python: paths and handles in, values out, errors of `core.errors`; no errno, no FUSE.  `VOFS`
+in operations.py is these and those on names and attributes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vofs.cache.cachedfile import CachedFile
+from vofs.cache.clock import Clock
+from vofs.cache.fetcher import Fetcher
+from vofs.cache.filetable import FileTable
+from vofs.cache.writeback import WriteBack
+from vofs.core import uris
+from vofs.core.attributes import MountOwner, mtime_ns_of, version_token
+from vofs.core.errors import (
+    IsAContainer,
+    NodeExists,
+    NodeNotFound,
+    OperationForbidden,
+    UploadConflict,
+    UploadFailed,
+    WrongHandleMode,
+)
+from vofs.core.filestate import Upload
+from vofs.core.nodes import NodeKind
+from vofs.core.openflags import Access, access_of
+from vofs.core.uris import ServiceUri
+from vofs.mount.handles import Handles, OpenHandle, Released
+from vofs.mount.namespace import Namespace
+from vofs.mount.properties import Properties
+from vofs.mount.renaming import Renaming
+from vofs.mount.rights import Rights
+from vofs.mount.toldsizes import ToldSizes
+from vofs.mount.tree import Tree
+
+HIDDEN = ".fuse_hidden"
+
+
+@dataclass(frozen=True, slots=True)
+class Machinery:
+    """What the operations work with.
+
+    Attributes:
+        service: the service and the container that is mounted.
+        tree: names and attributes.
+        table: cached files.
+        fetcher: brings missing bytes.
+        writeback: sends changed files.
+        namespace: changes of names.
+        renaming: renames.
+        rights: who may change what.
+        properties: extended attributes.
+        told: sizes that the kernel believes.
+        clock: for times.
+        owner: to whom everything belongs.
+        close_wait_s: how long close waits for the upload (--close-wait).
+        thread_group: the process that the current request comes from.
+    """
+
+    service: ServiceUri
+    tree: Tree
+    table: FileTable
+    fetcher: Fetcher
+    writeback: WriteBack
+    namespace: Namespace
+    renaming: Renaming
+    rights: Rights
+    properties: Properties
+    told: ToldSizes
+    clock: Clock
+    owner: MountOwner
+    close_wait_s: float
+    thread_group: Callable[[], int]
+
+
+class FileOperations:
+    """See the module's docstring.
+
+    Args:
+        parts: what the operations work with.
+    """
+
+    def __init__(self, parts: Machinery) -> None:
+        self._parts = parts
+        self._released = Released(parts.clock)
+        self.handles = Handles()
+
+    def _node_path(self, path: str) -> str:
+        return uris.join(self._parts.service.root, path)
+
+    # -- opening and closing --------------------------------------------------------------------
+
+    def open(self, path: str, flags: int) -> int:
+        """open(2) of an existing file."""
+        access = access_of(flags)
+        node_path = self._node_path(path)
+        file = self._parts.table.acquire_dirty(node_path)
+        if file is None:
+            file = self._open_clean(node_path, access)
+        try:
+            if access.changes_file:
+                self._parts.rights.require_entry(node_path)
+            self._parts.told.wait_until_forgotten(node_path, file.size)
+            return self._opened(file, access)
+        except BaseException:
+            self._parts.table.release(file)
+            raise
+
+    def _open_clean(self, node_path: str, access: Access) -> CachedFile:
+        node = self._parts.tree.lookup(node_path)
+        if node.kind is NodeKind.CONTAINER:
+            raise IsAContainer(node_path)
+        if access.changes_file:
+            self._parts.rights.require_content(node)
+        file = self._parts.table.acquire(node_path, version_token(node), mtime_ns_of(node))
+        file.confirm()
+        return file
+
+    def _opened(self, file: CachedFile, access: Access) -> int:
+        handle = OpenHandle(file, access, self._parts.thread_group())
+        if access.truncate:
+            self._truncate(file, 0)
+            handle.changed = True
+        if access.write:
+            file.writer_opened()
+        return self.handles.add(handle)
+
+    def create(self, path: str, mode: int, flags: int) -> int:
+        """open(2) that makes the file."""
+        node_path = self._node_path(path)
+        if uris.name_of(node_path).startswith(HIDDEN):
+            raise OperationForbidden(f"names that begin with {HIDDEN} are libfuse's")
+        self._parts.rights.require_entry(node_path)
+        try:
+            self._parts.tree.lookup(node_path)
+        except NodeNotFound:
+            pass
+        else:
+            if access_of(flags).exclusive:
+                raise NodeExists(path)
+            return self.open(path, flags)
+        self._parts.namespace.make_room(node_path)
+        file = self._parts.table.create(node_path, stat.S_IMODE(mode))
+        file.confirm()
+        self._parts.told.forget(node_path)
+        handle = self._opened(file, access_of(flags))
+        self.handles.file(handle).changed = True
+        self._parts.writeback.submit(file, flushed=False)
+        return handle
+
+    def mknod(self, path: str, mode: int, device: int) -> None:
+        """Only regular files: made, and sent as empty."""
+        if not stat.S_ISREG(mode):
+            raise OperationForbidden("a VOSpace holds no devices")
+        self.release(self.create(path, mode, 0))
+
+    def flush(self, fh: int) -> None:
+        """close(2), once for each descriptor: bytes written are sent, the opener waits (R4, R19).
+
+        Raises:
+            UploadFailed, UploadConflict: once for each handle; the data is kept and listed (R18).
+        """
+        handle = self.handles.file(fh)
+        if handle.wrote:
+            handle.wrote = False
+            handle.file.queue()  # an earlier failure is not this flush's
+            self._parts.writeback.submit(handle.file, flushed=True)
+            self._wait_for_upload(handle)
+        self._report(handle)
+
+    def _wait_for_upload(self, handle: OpenHandle) -> None:
+        """Wait for what is left of --close-wait, if the process that opened the file asks."""
+        remaining = self._parts.close_wait_s - handle.waited_s
+        if remaining <= 0 or self._parts.thread_group() != handle.opener:
+            return
+        began = self._parts.clock.monotonic()
+        handle.file.wait_stored(handle.file.generation, remaining)
+        handle.waited_s += self._parts.clock.monotonic() - began
+
+    def _report(self, handle: OpenHandle) -> None:
+        """A permanent error is told once to each handle that wrote, without new bytes too."""
+        if not handle.changed or handle.reported:
+            return
+        state = handle.file.upload_state
+        if state in (Upload.FAILED, Upload.CONFLICT):
+            handle.reported = True
+            failed = UploadFailed if state is Upload.FAILED else UploadConflict
+            raise failed(handle.file.error)
+
+    def fsync(self, fh: int, datasync: int) -> None:
+        """fsync(2): on the local disk when this returns (R18).
+
+        Raises:
+            UploadFailed, UploadConflict: as for `flush`.
+        """
+        handle = self.handles.file(fh)
+        if handle.access.write:
+            handle.file.sync()
+            self._report(handle)
+
+    def release(self, fh: int) -> None:
+        """The last descriptor is closed; whatever is dirty is queued (mmap stores come late)."""
+        handle = self.handles.remove(fh)
+        assert isinstance(handle, OpenHandle)
+        file = handle.file
+        left = file.writer_closed() if handle.access.write else file.writing(0.0)[0]
+        if left == 0:
+            self._parts.writeback.submit(file, flushed=True)
+        self._released.noted(file.path)
+        self._parts.table.release(file)
+
+    # -- bytes ----------------------------------------------------------------------------------
+
+    def read(self, fh: int, size: int, offset: int) -> bytes:
+        """Every byte up to the end of the file, or an error; never less (R14)."""
+        return self._parts.fetcher.read(self.handles.readable(fh).file, offset, size)
+
+    def write(self, fh: int, data: bytes, offset: int) -> int:
+        """Kept on this machine when this returns; survives a killed daemon (R18)."""
+        handle = self.handles.writable(fh)
+        written = handle.file.write(offset, data, append=handle.access.append)
+        handle.wrote = handle.changed = True
+        return written
+
+    def truncate(self, path: str | None, size: int, fh: int | None = None) -> None:
+        """truncate(2) and ftruncate(2)."""
+        if fh is not None:
+            handle = self.handles.file(fh)
+            if not handle.access.write:
+                raise WrongHandleMode("opened for reading only")
+            handle.changed = True
+            self._truncate(handle.file, size)
+            return
+        assert path is not None
+        handle_number = self.open(path, os.O_WRONLY)
+        try:
+            self._truncate(self.handles.file(handle_number).file, size)
+        finally:
+            self.release(handle_number)
+
+    def _truncate(self, file: CachedFile, size: int) -> None:
+        file.truncate(size)
+        self._parts.writeback.submit(file, flushed=False)
