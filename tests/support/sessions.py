@@ -382,7 +382,7 @@ class Mounted:
         finally:
             self.call("releasedir", handle)
 
-    def hide(self, path: str, hidden: str = "/.fuse_hidden0001") -> str:
+    def hide(self, path: str, hidden: str = "/.fuse_hidden0000000a00000001") -> str:
         """What libfuse does to unlink, or to replace, a file that is open."""
         self.call("rename", path, hidden)
         return hidden

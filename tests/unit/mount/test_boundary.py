@@ -29,6 +29,9 @@ class Failing:
     def flush(self) -> int:
         return 7
 
+    def forget_request(self) -> None:
+        """Nothing was remembered."""
+
 
 def failed(error: BaseException) -> OSError:
     with pytest.raises(OSError) as caught:

@@ -1,0 +1,253 @@
+"""Names and attributes: what is believed, for how long, and what is never asked twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from tests.support.sessions import HeldAt, ManualClock, together
+from vofs import locks
+from vofs.cache.disk import Disk
+from vofs.cache.filetable import FileTable
+from vofs.cache.index import Index
+from vofs.core import uris
+from vofs.core.errors import NodeNotFound, NotAContainer, RemoteUnavailable
+from vofs.core.nodes import LENGTH, NodeInfo, NodeKind
+from vofs.mount.tree import Tree
+
+TTL, NEGATIVE_TTL = 10.0, 5.0
+
+
+class Nodes:
+    """The part of a `Remote` that a tree uses: nodes in a dict, requests counted."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, NodeInfo] = {}
+        self.asked: list[str] = []
+        self.hold: HeldAt | None = None
+        self.failure: Exception | None = None
+        self._lock = threading.Lock()
+        self.add("/", None)
+
+    def add(self, path: str, size: int | None) -> None:
+        kind = NodeKind.CONTAINER if size is None else NodeKind.DATA
+        self.nodes[path] = NodeInfo(path, kind, MappingProxyType({LENGTH: str(size or 0)}))
+
+    def _answer(self, question: str, answer: Any) -> Any:
+        with self._lock:
+            self.asked.append(question)
+            hold, self.hold = self.hold, None
+        if hold is not None:
+            hold.arrive()
+        if self.failure is not None:
+            raise self.failure
+        return answer
+
+    def get_node(self, path: str) -> NodeInfo:
+        locks.assert_none_held("a request")
+        node = self._answer(f"get {path}", self.nodes.get(path))
+        if node is None:
+            raise NodeNotFound(path)
+        assert isinstance(node, NodeInfo)
+        return node
+
+    def list_children(self, path: str) -> Iterator[NodeInfo]:
+        locks.assert_none_held("a request")
+        found = [n for p, n in self.nodes.items() if p != "/" and uris.parent_of(p) == path]
+        return iter(self._answer(f"list {path}", found))
+
+
+class NoTombstones:
+    def find(self, path: str) -> None:
+        return None
+
+
+class Place:
+    def __init__(self, root: Path) -> None:
+        locks.checking(True)
+        self.remote, self.clock = Nodes(), ManualClock()
+        self.disk = Disk(root / "cache")
+        self.index = Index(root / "cache" / "index.sqlite", "identity")
+        self.table = FileTable(self.disk, self.index, self.clock, 1 << 30)
+        self.tree = Tree(
+            self.remote,  # type: ignore[arg-type]
+            self.table,
+            NoTombstones(),  # type: ignore[arg-type]
+            self.clock,
+            attr_ttl_s=TTL,
+            negative_ttl_s=NEGATIVE_TTL,
+            timeout_s=10.0,
+        )
+
+    def names(self, path: str) -> list[str]:
+        return [node.name for node in self.tree.children(path)]
+
+    def asked(self) -> list[str]:
+        questions, self.remote.asked = self.remote.asked, []
+        return questions
+
+    def close(self) -> None:
+        self.table.close()
+        self.index.close()
+        self.disk.close()
+        locks.checking(False)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    found = Place(tmp_path)
+    yield found
+    found.close()
+
+
+def test_a_node_is_believed_for_its_time_to_live(place: Place) -> None:
+    place.remote.add("/f", 5)
+    assert place.tree.lookup("/f").length == 5
+    place.remote.add("/f", 6)
+    place.clock.advance(TTL - 0.1)
+    assert place.tree.lookup("/f").length == 5
+    place.clock.advance(0.1)
+    assert place.tree.lookup("/f").length == 6
+    assert place.asked() == ["get /f", "get /f"]
+
+
+def test_what_is_missing_stays_missing_for_a_while(place: Place) -> None:
+    for _ in range(2):
+        with pytest.raises(NodeNotFound):
+            place.tree.lookup("/f")
+    assert place.asked() == ["get /f"]
+    place.remote.add("/f", 5)
+    place.clock.advance(NEGATIVE_TTL)
+    assert place.tree.lookup("/f").length == 5
+
+
+def test_a_fresh_listing_answers_for_all_names(place: Place) -> None:
+    place.remote.add("/f", 5)
+    assert place.names("/") == ["f"]
+    place.asked()
+    assert place.tree.lookup("/f").length == 5
+    with pytest.raises(NodeNotFound):
+        place.tree.lookup("/g")
+    assert place.names("/") == ["f"]
+    assert place.asked() == []
+    place.clock.advance(NEGATIVE_TTL)
+    with pytest.raises(NodeNotFound):
+        place.tree.lookup("/g")
+    assert place.asked() == ["get /g"]
+
+
+def test_one_listing_for_all_who_want_it(place: Place) -> None:
+    """Single flight."""
+    place.remote.add("/f", 5)
+    place.tree.lookup("/")
+    place.asked()
+    results: list[list[str]] = []
+    assert together(*[lambda: results.append(place.names("/"))] * 6) == [None] * 6
+    assert results == [["f"]] * 6
+    assert place.asked() == ["list /"]
+
+
+def test_a_listing_that_fails_changes_nothing_and_lets_others_try(place: Place) -> None:
+    """R16."""
+    place.remote.add("/f", 5)
+    place.names("/")
+    place.clock.advance(TTL)
+    place.tree.lookup("/")
+    place.remote.failure = RemoteUnavailable("down")
+    errors = together(*[lambda: place.names("/")] * 3)
+    assert all(isinstance(error, RemoteUnavailable) for error in errors)
+    place.remote.failure = None
+    assert place.names("/") == ["f"]
+
+
+def test_a_file_is_no_container(place: Place) -> None:
+    place.remote.add("/f", 5)
+    with pytest.raises(NotAContainer):
+        place.tree.children("/f")
+
+
+def test_own_changes_are_seen_at_once(place: Place) -> None:
+    place.remote.add("/f", 5)
+    place.names("/")
+    place.tree.added(NodeInfo("/d", NodeKind.CONTAINER))
+    place.tree.removed("/f")
+    assert place.names("/") == ["d"]
+    with pytest.raises(NodeNotFound):
+        place.tree.lookup("/f")
+    assert place.tree.lookup("/d").kind is NodeKind.CONTAINER
+
+
+def test_what_is_below_a_removed_container_is_forgotten(place: Place) -> None:
+    for path, size in (("/d", None), ("/d/f", 5), ("/de", 6)):
+        place.remote.add(path, size)
+    place.names("/d")
+    place.tree.lookup("/de")
+    place.tree.removed("/d")
+    place.asked()
+    place.remote.nodes.pop("/d/f")
+    with pytest.raises(NodeNotFound):
+        place.tree.lookup("/d/f")
+    assert place.tree.lookup("/de").length == 6
+    assert place.asked() == ["get /d/f"]
+
+
+def test_r16_a_listing_in_flight_does_not_undo_a_change(place: Place) -> None:
+    for path in ("/gone", "/stays"):
+        place.remote.add(path, 5)
+    place.tree.lookup("/")
+    place.remote.hold = hold = HeldAt()
+
+    def change() -> None:
+        hold.wait_until_reached()
+        place.tree.removed("/gone")
+        place.tree.added(NodeInfo("/made", NodeKind.CONTAINER))
+        hold.open()
+
+    seen: list[list[str]] = []
+    assert together(lambda: seen.append(place.names("/")), change) == [None, None]
+    assert seen == [["made", "stays"]]
+    assert place.names("/") == ["made", "stays"]
+    with pytest.raises(NodeNotFound):
+        place.tree.lookup("/gone")
+    place.clock.advance(TTL)  # a listing begun later decides
+    assert place.names("/") == ["gone", "stays"]
+
+
+def test_r16_a_question_in_flight_does_not_undo_a_change(place: Place) -> None:
+    place.remote.add("/gone", 5)
+    place.remote.hold = hold = HeldAt()
+
+    def change() -> None:
+        hold.wait_until_reached()
+        place.tree.removed("/gone")
+        hold.open()
+
+    errors = together(lambda: place.tree.lookup("/gone"), change)
+    assert isinstance(errors[0], NodeNotFound)
+    with pytest.raises(NodeNotFound):
+        place.tree.lookup("/gone")
+
+
+def test_files_that_are_only_here_are_listed(place: Place) -> None:
+    place.remote.add("/f", 5)
+    file = place.table.create("/new", 0o644)
+    file.write(0, b"1234567")
+    assert place.names("/") == ["f", "new"]
+    assert place.tree.lookup("/new").length == 7
+    assert "get /new" not in place.asked()
+    place.table.release(file)
+
+
+def test_forgetting_asks_again(place: Place) -> None:
+    place.remote.add("/d", None)
+    place.remote.add("/d/f", 5)
+    place.names("/d")
+    place.asked()
+    place.tree.forget_below("/d")
+    assert place.names("/d") == ["f"]
+    assert place.asked() == ["get /d", "list /d"]
