@@ -81,23 +81,30 @@ class Fetcher:
             return data
         file.note_miss(offset, offset + size)
         while True:
-            self._fetch(file, offset, offset + size)
+            self._fetch(file, offset, offset + size, inside=False)
             data = file.read(offset, size)
             if data is not None:
                 return data
 
-    def fill(self, file: CachedFile) -> None:
+    def fill(self, file: CachedFile, *, inside: bool) -> None:
         """Download everything that is missing in `file`, and wait for it.
+
+        Args:
+            file: the file.
+            inside: the caller is inside the gate at the file's path, or holds it: its downloads
+                must not wait there for somebody who waits for the caller.
 
         Raises:
             VofsError: as for `read`.
         """
         while file.gaps:
-            self._fetch(file, 0, file.size)
+            self._fetch(file, 0, file.size, inside=inside)
 
-    def _fetch(self, file: CachedFile, start: int, end: int) -> None:
+    def _fetch(self, file: CachedFile, start: int, end: int, *, inside: bool) -> None:
         """Claim, start what nobody downloads yet, and wait until something came of it."""
         assert_none_held("waiting for a download")
+        if not inside:
+            self._gate.wait_while_held(lambda: file.path, self._timeout_s)
         failures_before = file.failure_count
         claims, base = file.claim_missing(start, end, ranges=self._remote.capabilities.ranges)
         if claims and base is None:
@@ -105,19 +112,21 @@ class Fetcher:
                 file.release_claim(claim, None)
             raise ContentLost(f"{file.path}: bytes are missing and the service never had them")
         if claims and base is not None:
-            self._submit(file, claims, base)
+            self._submit(file, claims, base, inside)
         if not file.wait_for(start, end, failures_before, self._timeout_s):
             raise RemoteTimeout(
                 f"{file.path}: no byte for {self._timeout_s:g} s; the download goes on"
             )
 
-    def _submit(self, file: CachedFile, claims: list[Claim], base: VersionToken) -> None:
+    def _submit(
+        self, file: CachedFile, claims: list[Claim], base: VersionToken, inside: bool
+    ) -> None:
         """One request for each claim, or one whole body for all when there are no ranges."""
         ranges = self._remote.capabilities.ranges
         for batch in [[claim] for claim in claims] if ranges else [claims]:
             self._table.share(file)
             try:
-                self._pool.submit(self._download, file, batch, base)
+                self._pool.submit(self._download, file, batch, base, inside)
             except RuntimeError:  # the pool is shut down: the mount is going away
                 self._table.release(file)
                 for claim in batch:
@@ -125,10 +134,12 @@ class Fetcher:
 
     # -- in the pool ----------------------------------------------------------------------------
 
-    def _download(self, file: CachedFile, claims: list[Claim], base: VersionToken) -> None:
+    def _download(
+        self, file: CachedFile, claims: list[Claim], base: VersionToken, inside: bool
+    ) -> None:
         failure: VofsError | None = None
         try:
-            self._download_all(file, claims, base)
+            self._download_all(file, claims, base, inside)
         except VersionChanged as exc:
             self._on_stale(file.path)
             failure = exc
@@ -145,32 +156,54 @@ class Fetcher:
                 file.release_claim(claim, failure)
             self._table.release(file)
 
-    def _download_all(self, file: CachedFile, claims: list[Claim], base: VersionToken) -> None:
-        """Download all claims, resuming where a connection broke."""
+    def _download_all(
+        self, file: CachedFile, claims: list[Claim], base: VersionToken, inside: bool
+    ) -> None:
+        """Download all claims, resuming where a connection broke.
+
+        Gives the claims back, without a failure, when the name is being changed: their readers
+        wait at the gate and claim again.
+        """
         position, end = claims[0].start, claims[-1].end
         breaks = 0
         while position < end and not self._stopping.is_set():
-            before = position
+            before, path = position, file.path
+            if not inside and not self._gate.try_enter(path):
+                return
             try:
-                with (
-                    self._gate.entered(lambda: file.path, self._timeout_s) as path,
-                    self._remote.open_bytes(path, position, end, base) as source,
-                ):
-                    for offset, chunk in _positions(source):
-                        alive = [file.accept(claim, offset, chunk) for claim in claims]
-                        position = max(position, offset + len(chunk))
-                        if not any(alive) or self._stopping.is_set():
-                            return
-                        if position >= end:
-                            break
+                position, wanted = self._stream(file, path, claims, position, base)
+                if not wanted:
+                    return
+                if position == before:
+                    raise RemoteUnavailable(f"{path}: the body ended at {position}")
             except RemoteUnavailable as exc:
-                log.info("download of %s broke at %d: %s", file.path, position, exc)
+                position = max(position, file.first_gap(claims))
+                log.info("download of %s broke at %d: %s", path, position, exc)
                 breaks = breaks + 1 if position == before else 0
                 if breaks == BREAKS_IN_A_ROW:
                     raise
-            else:
-                if position < end and position == before:
-                    raise RemoteUnavailable(f"{file.path}: the body ended at {position}")
+            finally:
+                if not inside:
+                    self._gate.leave(path)
+
+    def _stream(
+        self, file: CachedFile, path: str, claims: list[Claim], position: int, base: VersionToken
+    ) -> tuple[int, bool]:
+        """One reply, into the file.
+
+        Returns:
+            How far it came, and whether anybody still wants more.
+        """
+        end = claims[-1].end
+        with self._remote.open_bytes(path, position, end, base) as source:
+            for offset, chunk in _positions(source):
+                alive = [file.accept(claim, offset, chunk) for claim in claims]
+                position = max(position, offset + len(chunk))
+                if not any(alive) or self._stopping.is_set():
+                    return position, False
+                if position >= end:
+                    break
+        return position, True
 
     def stop(self) -> None:
         """Stop downloading; what runs ends at its next chunk, or with its socket's timeout."""

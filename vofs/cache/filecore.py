@@ -104,10 +104,14 @@ class FileCore:
         with self.lock:
             return self.state.base, self.put, self.confirmed_at
 
-    def confirm(self) -> None:
-        """The service was just seen to hold the base version, or no such node."""
+    def confirm(self, seen_at: float) -> None:
+        """The service was seen to hold the base version, or no such node.
+
+        Args:
+            seen_at: when, in monotonic seconds.
+        """
         with self.lock:
-            self.confirmed_at = self._clock.monotonic()
+            self.confirmed_at = max(self.confirmed_at, seen_at)
 
     def sync(self) -> None:
         """fsync(2): the data first, then the row, both on the disk before this returns (R18)."""

@@ -47,6 +47,7 @@ class FileTable:
         self._detached: list[CachedFile] = []
         self._uses: dict[CachedFile, int] = {}
         self._busy: set[str] = set()  # rows on their way into or out of memory, or out of the cache
+        self._changing: list[tuple[str, ...]] = []
         self._grown = True
         self.damaged: dict[str, str] = {}
 
@@ -136,13 +137,15 @@ class FileTable:
             if not added:
                 if stored.generation != stored.stored_generation:
                     raise NodeExists(path)
-                stored = self._index.replace(row, self._disk.create_data)  # its node is gone
+                stale = stored.number  # a copy of a node that is gone
+                stored = self._index.replace(row, self._disk.create_data)
+                self._disk.remove_data(stale)
             return self._load(stored)
 
     def use(self, path: str) -> CachedFile | None:
         """Take the file at `path` into use if it is in memory, as it is; None when it is not."""
         with self._lock:
-            while path in self._busy:
+            while self._must_wait(path):
                 self._lock.wait(None)
             file = self._by_path.get(path)
             if file is not None:
@@ -153,7 +156,7 @@ class FileTable:
     def _row_busy(self, path: str) -> Iterator[None]:
         """Be the only one to read or drop the row of `path`; its object is in nobody's hands."""
         with self._lock:
-            while path in self._busy:
+            while self._must_wait(path):
                 self._lock.wait(None)
             self._busy.add(path)
         try:
@@ -318,14 +321,28 @@ class FileTable:
         with self._lock:
             return [file for file in self._detached if file.path == path]
 
-    def wait_until_settled(self, *paths: str) -> None:
-        """Wait until no row at or below `paths` is on its way out of memory.
+    @contextmanager
+    def changing_names(self, *paths: str) -> Iterator[None]:
+        """Keep everybody from bringing rows at or below `paths` into memory meanwhile.
 
-        Called before rows change their names: a late save must not meet another file's row.
+        Begins when none is on its way in or out: a late save or load must not meet another
+        file's row.
         """
         with self._lock:
             while any(uris.is_below(busy, path) for busy in self._busy for path in paths):
                 self._lock.wait(None)
+            self._changing.append(paths)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._changing.remove(paths)
+                self._lock.notify_all()
+
+    def _must_wait(self, path: str) -> bool:
+        """Whether the row of `path` is in other hands.  Lock held."""
+        held = (top for paths in self._changing for top in paths)
+        return path in self._busy or any(uris.is_below(path, top) for top in held)
 
     def unsent_below(self, path: str) -> list[CachedFile]:
         """All dirty files at or below `path`."""
@@ -333,11 +350,11 @@ class FileTable:
             files = [f for p, f in self._by_path.items() if uris.is_below(p, path)]
         return [file for file in files if file.is_dirty]
 
-    def local_children(self, container: str) -> Iterator[CachedFile]:
-        """Files directly in `container` that the service never had."""
+    def dirty_children(self, container: str) -> list[CachedFile]:
+        """Files directly in `container` that have something to be sent."""
         with self._lock:
             files = [f for p, f in self._by_path.items() if uris.parent_of(p) == container]
-        return (file for file in files if file.is_local)
+        return [file for file in files if file.is_dirty]
 
     def in_use(self, path: str) -> bool:
         """Whether somebody has the file at `path` open or is transferring it."""

@@ -10,8 +10,7 @@ The gate's own lock is a leaf: nothing else is taken under it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from vofs.cache.clock import Clock
 from vofs.core import uris
@@ -66,30 +65,15 @@ class PathGate:
                 del self._inside[path]
             self._lock.notify_all()
 
-    @contextmanager
-    def entered(self, path_of: Callable[[], str], timeout_s: float) -> Iterator[str]:
-        """Be inside while the block runs, waiting for a hold to be released.
-
-        Args:
-            path_of: the path now; a hold that is waited for may rename it.
-            timeout_s: the longest wait in seconds.
+    def wait_while_held(self, path_of: Callable[[], str], timeout_s: float) -> None:
+        """Return when nothing holds the path, which the hold may have renamed.
 
         Raises:
-            NodeBusy: it is still held after that.
+            NodeBusy: it is still held after `timeout_s` seconds.
         """
         deadline = self._clock.monotonic() + timeout_s
-        while True:
-            path = path_of()
-            if self.try_enter(path):
-                if path_of() == path:
-                    break
-                self.leave(path)  # renamed between the two
-            elif not self._wait_for_release(path, deadline):
-                raise NodeBusy(f"{path}: a change of this name has not ended yet")
-        try:
-            yield path
-        finally:
-            self.leave(path)
+        if not self._wait_for_release(path_of(), deadline):
+            raise NodeBusy(f"{path_of()}: a change of this name has not ended yet")
 
     def _wait_for_release(self, path: str, deadline: float) -> bool:
         with self._lock:

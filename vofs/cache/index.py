@@ -84,6 +84,9 @@ class Index:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._prepare(path, identity)
+        except MountUnusable:
+            self._connection.close()
+            raise
         except sqlite3.Error as exc:
             raise MountUnusable(
                 f"cache index {path} cannot be used ({exc}); it may hold unsent data:"
@@ -192,13 +195,14 @@ class Index:
     def restore(self, row: FileRow) -> None:
         """Store a row again whose data file never went: a name that comes back (R9).
 
-        Its tombstone goes in the same transaction.
+        Its tombstone goes in the same transaction; a file that the service never had has none.
 
         Raises:
             CacheDamaged: another file has that name by now.
         """
         with self.transaction() as connection:
-            connection.execute("DELETE FROM tombstone WHERE path=?", (row.path,))
+            if row.base is not None:
+                connection.execute("DELETE FROM tombstone WHERE path=?", (row.path,))
             delete_number(connection, row.number)
             connection.execute(
                 f"INSERT INTO file ({COLUMNS}) VALUES (?{', ?' * 18})", (row.number, *values(row))
@@ -329,6 +333,8 @@ def rename_files(connection: sqlite3.Connection, source: str, destination: str) 
 
     Rows in the way are dropped: the caller has replaced what they cached.
     """
+    if source == destination:
+        return
     below = f"{source}/"
     moved = connection.execute(
         "SELECT number, path FROM file WHERE path=? OR (path >= ? AND path < ?)",

@@ -50,6 +50,7 @@ class Receiving(FileCore):
             if not self.state.gaps(start, end):
                 return [], self.state.base
             span = fetchplan.plan(self._pattern, start, end, self.state.size, ranges=ranges)
+            self._pattern = self._pattern.planned(span[1])
             return self.state.claim(*span), self.state.base
 
     def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
@@ -67,6 +68,14 @@ class Receiving(FileCore):
             self.progress_at = self._clock.monotonic()
             self.lock.notify_all()
             return self.state.is_live(claim)
+
+    def first_gap(self, claims: list[Claim]) -> int:
+        """The first byte of the claims that has not come yet, or their end."""
+        with self.lock:
+            for claim in claims:
+                for start, _ in self.state.gaps(claim.start, claim.end):
+                    return start
+            return claims[-1].end
 
     def release_claim(self, claim: Claim, failure: VofsError | None) -> None:
         """Give a claim up; with a failure, every waiter for its bytes gets that."""

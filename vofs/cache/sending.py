@@ -57,6 +57,9 @@ class Sending(FileCore):
     def begin_put(self, ticket: Ticket, *, durable: bool) -> None:
         """R2: note in the index that the first body byte is about to leave.
 
+        From now on the node may be torn, so every byte that was fetched to fill holes is needed:
+        the row says with the same commit that the file is whole.
+
         Args:
             ticket: the upload.
             durable: also bring the data to the disk first (services that truncate).
@@ -66,7 +69,7 @@ class Sending(FileCore):
         with self.lock:
             self._put_before = self.put
             self.put = PutRecord(ticket.generation, ticket.size)
-            self._index.put_started(self.number, self.put, durable=durable)
+            self._save(whole=self.state.is_whole, durable=durable)
 
     def body_left(self, md5: str) -> None:
         """The whole body has left; with its MD5 a lost answer can be settled by looking."""

@@ -46,6 +46,8 @@ class Unlinked:
         committed: it is in the journal, and the file's row is gone.
         due_at: when the node may go, monotonic seconds.
         attempts: how often the service refused to delete it.
+        older: what stood at the name before, when that was unlinked, made again and unlinked
+            again: its node is still to go.
     """
 
     path: str
@@ -54,6 +56,7 @@ class Unlinked:
     committed: bool
     due_at: float
     attempts: int = 0
+    older: Unlinked | None = None
 
 
 class Tombstones:
@@ -100,9 +103,10 @@ class Tombstones:
 
     def raised(self, file: CachedFile, path: str, token: VersionToken | None) -> None:
         """The open file `file` was unlinked; nothing is committed yet."""
-        entry = Unlinked(path, token, file, False, self._clock.monotonic() + GRACE_S)
+        due_at = self._clock.monotonic() + GRACE_S
         with self._lock:
-            self._unlinked[path] = entry
+            older = self._unlinked.get(path)
+            self._unlinked[path] = Unlinked(path, token, file, False, due_at, older=older)
 
     def find(self, path: str) -> Unlinked | None:
         """What stands at `path`, or None."""
@@ -113,6 +117,13 @@ class Tombstones:
         """What stood at `path` is needed no longer (already out of the journal)."""
         with self._lock:
             self._unlinked.pop(path, None)
+
+    def given_back(self, path: str) -> None:
+        """The file that was unlinked last has its name back."""
+        with self._lock:
+            entry = self._unlinked.pop(path, None)
+            if entry is not None and entry.older is not None:
+                self._unlinked[path] = entry.older
 
     def hold_off(self, path: str) -> None:
         """A rename onto `path` begins: it will consume what stands there, or give the name back."""
@@ -172,10 +183,12 @@ class Tombstones:
                 add_tombstone(connection, Tombstone(path, entry.token))
         with self._lock:
             if self._unlinked.get(path) is entry:
-                if entry.token is None:
-                    del self._unlinked[path]
-                else:
+                if entry.token is not None:
                     self._unlinked[path] = replace(entry, committed=True)
+                elif entry.older is not None:
+                    self._unlinked[path] = entry.older
+                else:
+                    del self._unlinked[path]
 
     def commit_all(self) -> None:
         """The mount goes away: make all unlinks durable."""
@@ -192,7 +205,7 @@ class Tombstones:
         if self.find(path) is None:
             return
         self.commit(path)
-        self._rescue(path)
+        self._rescue(path, inside=False)
         hold = self._gate.hold((path,), self._timeout_s)
         try:
             self._bury_alone(path)
@@ -207,13 +220,13 @@ class Tombstones:
         """
         if self.find(path) is not None:
             self.commit(path)
-            self._rescue(path)
+            self._rescue(path, inside=True)
             self._bury_alone(path)
 
-    def _rescue(self, path: str) -> None:
+    def _rescue(self, path: str, *, inside: bool) -> None:
         """Bring what open handles still lack, as long as the node is there."""
         for file in self._table.find_detached(path):
-            self._fetcher.fill(file)
+            self._fetcher.fill(file, inside=inside)
 
     def _bury_alone(self, path: str) -> None:
         """Nobody else is at work at `path`; another thread may have been faster."""

@@ -155,7 +155,7 @@ class Uploader:
 
     def _whole_ticket(self, file: CachedFile) -> Ticket:
         for _ in range(TRIES_TO_BE_WHOLE):
-            self._fetcher.fill(file)
+            self._fetcher.fill(file, inside=True)
             ticket = file.cut_ticket()
             if ticket is not None:
                 return ticket

@@ -37,6 +37,10 @@ class ReadPattern:
         grown = min(self.window * 8, LARGEST_WINDOW) if self.window else FIRST_WINDOW
         return ReadPattern(max(end, self.next_offset), grown)
 
+    def planned(self, end: int) -> ReadPattern:
+        """The pattern once everything up to `end` is being fetched: there the next miss will be."""
+        return ReadPattern(max(end, self.next_offset), self.window) if self.window else self
+
 
 def plan(pattern: ReadPattern, start: int, end: int, size: int, *, ranges: bool) -> Span:
     """The span to fetch for a read of [start, end) of a file of `size` bytes.

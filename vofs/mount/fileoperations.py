@@ -105,7 +105,7 @@ class FileOperations:
             file = self._open_clean(node_path, access)
         try:
             if access.changes_file:
-                self._parts.rights.require_entry(node_path)
+                self._parts.rights.require_unlocked_container(node_path)
             self._parts.told.wait_until_forgotten(node_path, file.size)
             return self._opened(file, access)
         except BaseException:
@@ -119,7 +119,8 @@ class FileOperations:
         if access.changes_file:
             self._parts.rights.require_content(node)
         file = self._parts.table.acquire(node_path, version_token(node), mtime_ns_of(node))
-        file.confirm()
+        if not file.is_dirty:
+            file.confirm(self._parts.tree.seen_at(node_path))
         return file
 
     def _opened(self, file: CachedFile, access: Access) -> int:
@@ -147,7 +148,7 @@ class FileOperations:
             return self.open(path, flags)
         self._parts.namespace.make_room(node_path)
         file = self._parts.table.create(node_path, stat.S_IMODE(mode))
-        file.confirm()
+        file.confirm(self._parts.clock.monotonic())
         self._parts.told.forget(node_path)
         handle = self._opened(file, access_of(flags))
         self.handles.file(handle).changed = True
@@ -209,8 +210,7 @@ class FileOperations:
         handle = self.handles.remove(fh)
         assert isinstance(handle, OpenHandle)
         file = handle.file
-        left = file.writer_closed() if handle.access.write else file.writing(0.0)[0]
-        if left == 0:
+        if handle.access.write and file.writer_closed() == 0:
             self._parts.writeback.submit(file, flushed=True)
         self._released.noted(file.path)
         self._parts.table.release(file)

@@ -38,6 +38,7 @@ from vofs.core.errors import (
     VofsError,
 )
 from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
+from vofs.core.uploadqueue import backoff_s
 from vofs.locks import Level, OrderedLock
 from vofs.mount.tree import Tree
 from vofs.remote.api import Remote
@@ -68,8 +69,27 @@ class Unsettled(RemoteTimeout):
     """Nobody could say within the timeout whether the change happened; it is followed up."""
 
 
+@dataclass(slots=True)
+class Doubt:
+    """One intent whose fate is unknown.
+
+    Attributes:
+        intent: what was to be changed.
+        hold: its paths, held; None: they are held for each look.
+        settle: looks, and carries out or forgets what it finds.
+        look_at: when to look next, monotonic seconds.
+        looks: how often looking failed.
+    """
+
+    intent: Intent
+    hold: Hold | None
+    settle: Callable[[Intent], None]
+    look_at: float = float("-inf")
+    looks: int = 0
+
+
 class Followed:
-    """Intents whose fate is unknown, with the paths they keep held.
+    """Intents whose fate is unknown: looked at until one look decides.
 
     Args:
         parts: what changes of names work with.
@@ -78,45 +98,40 @@ class Followed:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._lock = OrderedLock(Level.LEAF)
-        self._waiting: list[tuple[Intent, Hold | None, Callable[[Intent], None]]] = []
+        self._doubts: list[Doubt] = []
 
     def add(self, intent: Intent, hold: Hold | None, settle: Callable[[Intent], None]) -> None:
-        """Keep looking, with `settle`, until it raises no more.
-
-        Args:
-            intent: what is in doubt.
-            hold: its paths, held already; None: they are held for each look.
-            settle: looks, and carries out or forgets what it finds.
-        """
+        """Keep looking at `intent`; see `Doubt`."""
         with self._lock:
-            self._waiting.append((intent, hold, settle))
+            self._doubts.append(Doubt(intent, hold, settle))
 
     def settle_all(self) -> None:
-        """Look once at each, oldest first; called by the scheduler and at start."""
+        """Look once at each that is due, oldest first; called by the scheduler and at start."""
         with self._lock:
-            waiting = list(self._waiting)
-        for entry in waiting:
-            if self._settle(*entry):
+            doubts = list(self._doubts)
+        for doubt in doubts:
+            if doubt.look_at <= self._parts.clock.monotonic() and self._is_settled(doubt):
                 with self._lock:
-                    self._waiting.remove(entry)
+                    self._doubts.remove(doubt)
 
-    def _settle(self, intent: Intent, hold: Hold | None, settle: Callable[[Intent], None]) -> bool:
-        """Returns False when it is still in doubt."""
+    def _is_settled(self, doubt: Doubt) -> bool:
+        intent = doubt.intent
         try:
-            held = hold or self._parts.gate.hold(intent.paths, 0)
+            held = doubt.hold or self._parts.gate.hold(intent.paths, 0)
         except NodeBusy:
             return False  # an older intent has these paths; it is settled first
-        settled = True
+        settled = False
         try:
-            settle(intent)
-        except (RemoteUnavailable, CacheError) as exc:
-            log.info("%s of %s is still in doubt: %s", intent.op, intent.source, exc)
-            settled = False
+            doubt.settle(intent)
+            settled = True
         except VofsError as exc:
-            log.error("%s of %s was settled with an error: %s", intent.op, intent.source, exc)
-            self._parts.journal.forget(intent)
+            doubt.looks += 1
+            doubt.look_at = self._parts.clock.monotonic() + backoff_s(doubt.looks, None)
+            transient = isinstance(exc, RemoteUnavailable | CacheError)
+            level = logging.INFO if transient or doubt.looks > 1 else logging.ERROR
+            log.log(level, "%s of %s is still in doubt: %s", intent.op, intent.source, exc)
         finally:
-            if settled or hold is None:
+            if settled or doubt.hold is None:
                 self._parts.gate.release(held)
         return settled
 
@@ -237,15 +252,16 @@ class Namespace:
         return token is not None and not token.same_version(version_token(node))
 
     def _gone_here(self, intent: Intent) -> None:
-        self._parts.table.wait_until_settled(intent.source)
-        with self._parts.index.transaction() as connection:
-            delete_file(connection, intent.source)
-            end_intent(connection, intent)
-        file = self._parts.table.peek(intent.source)
-        if file is not None:
-            self._parts.writeback.forget(file)
-        self._parts.table.forget(intent.source)
-        self._parts.tree.removed(intent.source)
+        parts, path = self._parts, intent.source
+        with parts.table.changing_names(path):
+            with parts.index.transaction() as connection:
+                delete_file(connection, path)
+                end_intent(connection, intent)
+            file = parts.table.peek(path)
+            if file is not None:
+                parts.writeback.forget(file)
+            parts.table.forget(path)
+        parts.tree.removed(path)
 
     def _settle_delete(self, intent: Intent) -> None:
         """After a lost answer: 404 or another version is done; the same one is not done."""
@@ -271,9 +287,9 @@ class Namespace:
             token = file.provenance[0]
             if file.put is not None:  # what a PUT in doubt left there is what is unlinked
                 token = self._version_now(path)
-            parts.table.wait_until_settled(path)
             parts.writeback.forget(file)
-            parts.table.detached(path)
+            with parts.table.changing_names(path):
+                parts.table.detached(path)
             parts.tombstones.raised(file, path, token)
             parts.tree.removed(path)
         finally:
@@ -303,7 +319,7 @@ class Namespace:
         unlinked = parts.tombstones.find(file.path)
         node_is_there = unlinked is not None and unlinked.file in (None, file)
         parts.table.reattached(file, node_is_there=node_is_there)
-        parts.tombstones.consumed(file.path)
+        parts.tombstones.given_back(file.path)
         parts.tree.invalidate(file.path)
         parts.writeback.submit(file, flushed=False)
 

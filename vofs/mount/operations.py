@@ -42,6 +42,7 @@ from vofs.mount.tree import local_node
 LIBFUSE_NAME = re.compile(r"\.fuse_hidden[0-9a-f]{16}")
 F_OK, X_OK, W_OK, R_OK = 0, 1, 2, 4  # access(2)
 STATFS_BLOCK = 4096
+HIDE_TO_RENAME_S = 5.0  # libfuse sends both in one request
 HELD_BITS = 0o066  # group and other, reading and writing: what a node says of them
 UNLIMITED = 1 << 50  # bytes that df shows where no quota is told
 
@@ -226,9 +227,10 @@ class VOFS(FileOperations):
         if uris.name_of(destination).startswith(HIDDEN):
             self._hide(source_path, destination)
             return
-        replaced: CachedFile | None = getattr(self._request, "hidden", None)
-        self.forget_request()
+        replaced = self._hidden_for_this_rename()
         destination_path = self._node_path(destination)
+        if source_path == destination_path:
+            return  # also two spellings of one name: services normalise to NFC
         self._parts.namespace.begin_replacing(destination_path)
         try:
             self._parts.rights.require_removal(self._parts.tree.lookup(source_path))
@@ -241,6 +243,12 @@ class VOFS(FileOperations):
         finally:
             self._parts.namespace.end_replacing(destination_path)
         self._parts.told.renamed(source_path, destination_path)
+
+    def _hidden_for_this_rename(self) -> CachedFile | None:
+        """The file that libfuse hid a moment ago, in this thread, to make room for a rename."""
+        file, at = getattr(self._request, "hidden", None) or (None, 0.0)
+        self.forget_request()
+        return file if self._parts.clock.monotonic() - at < HIDE_TO_RENAME_S else None
 
     def forget_request(self) -> None:
         """A request has ended: a hide in it does not belong to a rename that comes later."""
@@ -263,7 +271,7 @@ class VOFS(FileOperations):
             file = table.acquire(node_path, version_token(node), mtime_ns_of(node))
         self._parts.namespace.detach(node_path)
         self._hidden[hidden] = file
-        self._request.hidden = file
+        self._request.hidden = file, self._parts.clock.monotonic()
         self._parts.told.forget(node_path)
 
 

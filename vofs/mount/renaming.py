@@ -79,7 +79,6 @@ class Renaming:
         try:
             moved = parts.tree.lookup(source)
             replaced = self._replaced(destination, moved)
-            parts.table.wait_until_settled(source, destination)
             file = parts.table.peek(source)
             if file is not None and file.is_local and file.put is None:
                 self._rename_here(file, destination, replaced)
@@ -128,14 +127,15 @@ class Renaming:
         here_alone = local is not None and local.is_local
         is_there = parts.tombstones.find(destination) is None and not here_alone
         base = version_token(replaced) if replaced is not None and is_there else None
-        with parts.index.transaction() as connection:
-            rename_files(connection, source, destination)
-            if base is not None:
-                set_base(connection, file.number, base)
-        if local is not None:
-            parts.writeback.forget(local)
-        parts.tree.removed(source)
-        parts.table.renamed(source, destination)
+        with parts.table.changing_names(source, destination):
+            with parts.index.transaction() as connection:
+                rename_files(connection, source, destination)
+                if base is not None:
+                    set_base(connection, file.number, base)
+            if local is not None:
+                parts.writeback.forget(local)
+            parts.tree.removed(source)
+            parts.table.renamed(source, destination)
         parts.tree.invalidate(destination)
         if base is not None:
             file.replaces(base)
@@ -159,9 +159,7 @@ class Renaming:
             source_token=version_token(moved),
             destination_token=None if replaced is None else version_token(replaced),
         )  # fmt: skip
-        if replaced is not None and replaced.kind is NodeKind.CONTAINER:
-            intent = replace(intent, step="rmdir")
-        elif replaced is not None:
+        if replaced is not None:
             aside = aside_of(destination, self._unique())
             intent = replace(intent, step="aside", aside=aside)
         intent = parts.journal.begin(intent)
@@ -180,9 +178,6 @@ class Renaming:
         """
         parts = self._parts
         try:
-            if intent.step == "rmdir":
-                parts.remote.delete_node(intent.destination)
-                intent = parts.journal.advance(replace(intent, step="move"))
             if intent.step == "aside":
                 self._move(intent, intent.destination, intent.aside)
                 intent = parts.journal.advance(replace(intent, step="move", job_url=""))
@@ -195,7 +190,7 @@ class Renaming:
         except VofsError:
             try:
                 self._undo(intent)
-            except (RemoteUnavailable, CacheError) as exc:
+            except VofsError as exc:
                 raise Unsettled(f"the rename of {intent.source} is half done: {exc}") from exc
             raise
 
@@ -205,11 +200,9 @@ class Renaming:
         Decided by looking, because a refusal may have met a step that was done.
         """
         parts = self._parts
-        if intent.aside:
-            if self._exists(intent.aside) and not self._exists(intent.destination):
-                self._move(intent, intent.aside, intent.destination)
-        elif intent.step == "move" and intent.destination_token is not None:
-            parts.remote.create_node(NodeInfo(intent.destination, NodeKind.CONTAINER))
+        waits = bool(intent.aside) and self._exists(intent.aside)
+        if waits and not self._exists(intent.destination):
+            self._move(intent, intent.aside, intent.destination)
         parts.tree.invalidate(intent.source)
         parts.tree.invalidate(intent.destination)
         parts.journal.forget(intent)
@@ -263,17 +256,18 @@ class Renaming:
         waiting = None  # a replaced node whose bytes an open handle still lacks (R9)
         if intent.aside and intent.destination_token and any(file.gaps for file in replaced):
             waiting = Tombstone(intent.aside, intent.destination_token)
-        with parts.index.transaction() as connection:
-            delete_file(connection, destination)
-            rename_files(connection, source, destination)
-            connection.execute("DELETE FROM tombstone WHERE path=?", (destination,))
-            if waiting is not None:
-                add_tombstone(connection, waiting)
-            if not intent.aside or waiting is not None:
-                end_intent(connection, intent)
-        parts.tombstones.consumed(destination)
+        with parts.table.changing_names(source, destination):
+            with parts.index.transaction() as connection:
+                delete_file(connection, destination)
+                rename_files(connection, source, destination)
+                connection.execute("DELETE FROM tombstone WHERE path=?", (destination,))
+                if waiting is not None:
+                    add_tombstone(connection, waiting)
+                if not intent.aside or waiting is not None:
+                    end_intent(connection, intent)
+            parts.tombstones.consumed(destination)
+            parts.table.renamed(source, destination)
         node = parts.tree.remembered_or_none(source)
-        parts.table.renamed(source, destination)
         parts.tree.removed(source)
         if node is not None:
             parts.tree.added(replace(node, path=destination))

@@ -46,7 +46,16 @@ class Rights:
         self._require_unlocked(node)
         if not self.may_write(node):
             raise PermissionDenied(f"{node.path} may not be written with this credential")
-        container = self._container(node.path)
+        self.require_unlocked_container(node.path)
+
+    def require_unlocked_container(self, path: str) -> None:
+        """The container of `path` does not forbid changing the file's bytes.
+
+        Raises:
+            ReadOnlyMount, NodeLocked.
+        """
+        self.require_writable_mount()
+        container = self._container(path)
         if container is not None:
             self._require_unlocked(container)
 

@@ -102,8 +102,12 @@ class Tree:
         file = self._table.peek(path)
         if file is not None and file.is_local:
             return local_node(file)
-        node = self.remembered(path)
-        return self._ask(path) if node is None else node
+        try:
+            return self.remembered(path) or self._ask(path)
+        except NodeNotFound:
+            if file is not None and file.is_dirty:  # deleted there, and changed here: it is sent
+                return local_node(file)
+            raise
 
     def remembered(self, path: str) -> NodeInfo | None:
         """The node at `path` if it is known without asking, else None.
@@ -176,9 +180,9 @@ class Tree:
         """
         if self.lookup(path).kind is not NodeKind.CONTAINER:
             raise NotAContainer(path)
-        nodes = {node.name: node for node in self._listed(path)}
-        for file in self._table.local_children(path):
-            nodes[uris.name_of(file.path)] = local_node(file)
+        # Ours first: a file that is stored between the two is in both, never in neither.
+        ours = [local_node(file) for file in self._table.dirty_children(path)]
+        nodes = {node.name: node for node in (*ours, *self._listed(path))}
         return [nodes[name] for name in sorted(nodes)]
 
     def _listed(self, path: str) -> list[NodeInfo]:
@@ -298,6 +302,11 @@ class Tree:
         self._changes.setdefault(parent, {})[name] = self._sequence, present
         names, _ = self._listings.get(parent, (set(), 0.0))
         (names.add if present else names.discard)(name)
+
+    def seen_at(self, path: str) -> float:
+        """When the node at `path` was last seen on the service (monotonic; -inf: not known)."""
+        with self._lock:
+            return self._nodes.get(path, (None, float("-inf")))[1]
 
     def invalidate(self, path: str) -> None:
         """What is known of `path` itself may be wrong: ask again."""

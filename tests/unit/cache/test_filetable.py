@@ -117,7 +117,7 @@ def test_a_made_file_exists_from_its_commit_on(parts: Parts) -> None:
     table.close()
     with pytest.raises(NodeExists):
         parts.table.create("/f", 0o640)
-    assert list(parts.table.local_children("/")) == [file]
+    assert parts.table.dirty_children("/") == [file]
     assert parts.table.release(file) == 0
     assert parts.table.peek("/f") is file  # dirty
     parts.table.close()

@@ -74,34 +74,20 @@ def test_two_holds_of_one_name_come_after_each_other() -> None:
     assert gate.held == ("/b/c",)
 
 
-def test_who_waits_follows_a_rename() -> None:
+def test_who_waits_goes_on_when_the_hold_is_released() -> None:
     gate = PathGate(SystemClock())
     hold = gate.hold(("/a", "/b"), 0)
-    names = ["/a"]
-
-    def enter() -> str:
-        with gate.entered(lambda: names[0], 10) as path:
-            return path
-
-    waiting = Background(enter)
-    names[0] = "/b"
+    waiting = Background(lambda: gate.wait_while_held(lambda: "/a", 10))
     gate.release(hold)
-    assert waiting.result() in ("/a", "/b")
-    gate.release(gate.hold(("/a", "/b"), 0))
+    waiting.result()
+    gate.wait_while_held(lambda: "/a", 0)
 
 
 def test_who_waits_too_long_is_told() -> None:
     gate = PathGate(SystemClock())
     gate.hold(("/a",), 0)
-    with pytest.raises(NodeBusy), gate.entered(lambda: "/a", 0.01):
-        raise AssertionError("inside")
-
-
-def test_leaving_happens_whatever_happens_inside() -> None:
-    gate = PathGate(ManualClock())
-    with pytest.raises(ZeroDivisionError), gate.entered(lambda: "/a", 0):
-        raise ZeroDivisionError
-    gate.hold(("/a",), 0)
+    with pytest.raises(NodeBusy):
+        gate.wait_while_held(lambda: "/a", 0.01)
 
 
 def test_r21_nobody_holds_a_name_with_a_lock_in_hand() -> None:
