@@ -1,0 +1,488 @@
+"""Uploads and downloads when the service is slow, refuses, breaks off or is killed under.
+
+Faults are gates: a request that hangs says so (`wait_until_hanging`) and goes on when they are
+lifted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from fakevospace.faults import Cut, Hang, RangeIgnored, Reset, Rule, Status
+from tests.mounted.conftest import MakeMount
+from tests.support.mounted import errno_of, eventually, is_mounted, pattern, shell
+
+MB = 1 << 20
+DATA = pattern(3 * MB)
+HOLD_PUTS = Rule(Hang(), method="PUT", endpoint="bytes")
+LIMIT_S = 15.0
+
+
+def hold(after_bytes: int | None = None) -> Rule:
+    """Holds every PUT of bytes, before its body or in the middle of it."""
+    return Rule(Hang(after_bytes), method="PUT", endpoint="bytes")
+
+
+def elapsed(call: Callable[[], object]) -> float:
+    """Seconds that `call` took."""
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
+
+
+# -- requests -------------------------------------------------------------------------------------
+
+
+def test_requests_to_create_write_and_close(make_mount: MakeMount, personality: str) -> None:
+    """targets.md 1: create + write 4 KiB + close of a new file in a listed directory is the
+    service's minimum: vault 2 (synctrans, PUT), cavern 1 (PUT)."""
+    mount = make_mount(personality)
+    assert os.listdir(mount.path) == []
+    mount.fake.journal.clear()
+    descriptor = os.open(mount.path / "new", os.O_WRONLY | os.O_CREAT, 0o644)
+    os.write(descriptor, pattern(4096))
+    os.close(descriptor)
+    assert mount.fake.get("new") == pattern(4096)
+    print(f"create+write+close on {personality}:", mount.requests())
+    assert (
+        mount.requests()
+        == {
+            "vault": ["POST synctrans  -> 303", "PUT bytes /new -> 201"],
+            "cavern": ["PUT bytes /new -> 201"],
+        }[personality]
+    )
+
+
+def test_requests_to_read_the_end_of_a_cold_file(make_mount: MakeMount) -> None:
+    """targets.md 1: 4 KiB at the end of 256 MB, the directory listed: 2 requests on vault."""
+    block = pattern(MB)
+    mount = make_mount("vault", prepare=lambda fake: fake.put("big", block * 256))
+    assert os.listdir(mount.path) == ["big"]
+    mount.fake.journal.clear()
+    with open(mount.path / "big", "rb", buffering=0) as file:
+        assert os.pread(file.fileno(), 4096, 256 * MB - 4096) == block[-4096:]
+    print("cold read of the end on vault:", mount.requests())
+    assert mount.requests() == ["GET files /big -> 303", "GET bytes /big -> 206"]
+
+
+def test_requests_of_stat_after_ls(make_mount: MakeMount, personality: str) -> None:
+    """targets.md 1: after ls -l, stat of what is there and of what is not costs nothing."""
+    mount = make_mount(
+        personality, prepare=lambda fake: [fake.put(f"f{n}", b"x") for n in range(20)]
+    )
+    shell('ls -l "$1"', mount.path)
+    print(f"ls -l of 20 on {personality}:", mount.requests())
+    # The container, its listing, and on a service that pages the page that ends it.
+    assert len(mount.requests()) <= {"vault": 3, "cavern": 2}[personality]
+    mount.fake.journal.clear()
+    for number in range(20):
+        os.stat(mount.path / f"f{number}")
+    assert errno_of(lambda: os.stat(mount.path / "missing")) == "ENOENT"
+    assert mount.requests() == []
+
+
+def test_requests_of_names(make_mount: MakeMount, personality: str) -> None:
+    """targets.md 1: mkdir, unlink and rmdir are one request each in a listed directory."""
+    mount = make_mount(personality, prepare=lambda fake: fake.put("file", b"x"))
+    assert os.listdir(mount.path) == ["file"]
+    found = {}
+    steps: dict[str, Callable[[], object]] = {
+        "mkdir": lambda: os.mkdir(mount.path / "dir"),
+        "rmdir": lambda: os.rmdir(mount.path / "dir"),
+        "unlink": lambda: os.unlink(mount.path / "file"),
+    }
+    for name, step in steps.items():
+        mount.fake.journal.clear()
+        step()
+        found[name] = mount.requests()
+    print(f"names on {personality}:", found)
+    changes = {
+        name: [line.rpartition(" -> ")[0] for line in lines if not line.startswith("GET")]
+        for name, lines in found.items()
+    }
+    assert changes == {
+        "mkdir": ["PUT nodes /dir"], "rmdir": ["DELETE nodes /dir"],
+        "unlink": ["DELETE nodes /file"],
+    }  # fmt: skip
+
+
+# -- close ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.portable
+def test_B15_close_waits_for_the_upload(make_mount: MakeMount, personality: str) -> None:
+    """close returns when the bytes are on the service, not before."""
+    mount = make_mount(personality)
+    mount.fake.faults.add(HOLD_PUTS)
+    descriptor = os.open(mount.path / "new", os.O_WRONLY | os.O_CREAT, 0o644)
+    os.write(descriptor, DATA)
+    with ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(os.close, descriptor)
+        mount.fake.faults.wait_until_hanging()
+        assert not closing.done()
+        mount.fake.faults.clear()
+        closing.result(LIMIT_S)
+    assert mount.fake.get("new") == DATA
+
+
+def test_R19_close_wait_is_a_limit(make_mount: MakeMount, personality: str) -> None:
+    """After --close-wait close returns 0; the upload goes on by itself and the state says so."""
+    mount = make_mount(personality, "--close-wait", "0.5")
+    mount.fake.faults.add(HOLD_PUTS)
+    assert 0.4 < elapsed(lambda: (mount.path / "new").write_bytes(DATA)) < 5
+    assert mount.state("new") == "uploading"
+    assert (mount.path / "new").read_bytes() == DATA
+    assert [upload["path"] for upload in mount.status(code=0)["uploads"]] == ["/new"]
+    mount.fake.faults.clear()
+    mount.wait()
+    assert mount.fake.get("new") == DATA and mount.state("new") == "clean"
+    assert mount.status(code=0)["uploads"] == []
+
+
+def test_R19_close_wait_0_never_waits(make_mount: MakeMount, personality: str) -> None:
+    """With --close-wait 0 fifty files are closed while not one PUT gets through."""
+    mount = make_mount(personality, "--close-wait", "0")
+    mount.fake.faults.add(HOLD_PUTS)
+    took = elapsed(lambda: [(mount.path / f"f{n}").write_bytes(b"%d" % n) for n in range(50)])
+    assert took < 10
+    assert len(mount.status(code=0)["uploads"]) == 50
+    mount.fake.faults.clear()
+    mount.wait()
+    assert [mount.fake.get(f"f{n}") for n in range(50)] == [b"%d" % n for n in range(50)]
+
+
+def test_R20_a_hanging_upload_stops_nobody(make_mount: MakeMount, personality: str) -> None:
+    """While PUTs hang: reading, writing, listing and making other names go on."""
+    mount = make_mount(
+        personality, "--close-wait", "0", prepare=lambda fake: fake.put("other", DATA)
+    )
+    mount.fake.faults.add(hold(after_bytes=1000))
+    (mount.path / "held").write_bytes(DATA)
+    mount.fake.faults.wait_until_hanging()
+    assert (mount.path / "other").read_bytes() == DATA
+    os.mkdir(mount.path / "dir")
+    (mount.path / "more").write_bytes(b"more")
+    with open(mount.path / "held", "r+b") as file:
+        file.write(b"changed meanwhile")
+    assert sorted(os.listdir(mount.path)) == ["dir", "held", "more", "other"]
+    mount.fake.faults.clear()
+    mount.wait()
+    assert mount.fake.get("held") == b"changed meanwhile" + DATA[17:]
+
+
+def test_R3_an_upload_sends_the_bytes_as_they_were(make_mount: MakeMount, personality: str) -> None:
+    """What is written during an upload is not mixed into it: the second upload brings it."""
+    mount = make_mount(personality, "--close-wait", "0")
+    mount.fake.faults.add(Rule(Hang(MB), method="PUT", endpoint="bytes", times=1))
+    (mount.path / "file").write_bytes(DATA)
+    mount.fake.faults.wait_until_hanging()
+    with open(mount.path / "file", "r+b", buffering=0) as file:
+        os.pwrite(file.fileno(), b"LATE", 3 * MB - 4)
+    assert mount.fake.journal.count(method="PUT", endpoint="bytes") == 1
+    mount.fake.faults.clear()
+    mount.wait()
+    assert mount.fake.get("file") == DATA[:-4] + b"LATE"
+    puts = mount.fake.journal.entries(method="PUT", endpoint="bytes")
+    assert [one.bytes_in for one in puts] == [len(DATA)] * 2
+
+
+# -- kill, unmount, remount -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after_bytes", [None, MB], ids=["before the body", "in the body"])
+def test_B25_SIGKILL_between_copy_and_upload(
+    make_mount: MakeMount, personality: str, after_bytes: int | None
+) -> None:
+    """R1, R2, R8: the PUT is held, the daemon killed; after the remount on the same cache the file
+    arrives whole."""
+    mount = make_mount(personality, "--close-wait", "0", "--settle", "1")
+    mount.fake.faults.add(hold(after_bytes))
+    (mount.path / "file").write_bytes(DATA)
+    mount.fake.faults.wait_until_hanging()
+    mount.kill9()
+    mount.fake.faults.clear()
+    mount.mount()
+    assert (mount.path / "file").read_bytes() == DATA
+    mount.wait()
+    assert mount.fake.get("file") == DATA
+    mount.remount(fresh_cache=True)
+    assert (mount.path / "file").read_bytes() == DATA
+
+
+def test_R18_SIGKILL_of_a_mount_with_open_files(make_mount: MakeMount, personality: str) -> None:
+    """close = 0 survives a kill, and so does every write that returned, closed or not."""
+    mount = make_mount(personality, "--settle", "1")
+    descriptor = os.open(mount.path / "open", os.O_RDWR | os.O_CREAT, 0o644)
+    os.write(descriptor, b"acknowledged")
+    (mount.path / "closed").write_bytes(b"closed")
+    mount.kill9()
+    assert errno_of(lambda: os.close(descriptor)) in ("", "ENOTCONN", "ECONNABORTED")
+    mount.mount()
+    assert (mount.path / "open").read_bytes() == b"acknowledged"
+    mount.wait()
+    assert mount.fake.get("open") == b"acknowledged" and mount.fake.get("closed") == b"closed"
+
+
+def test_R22_unmount_waits_for_uploads(make_mount: MakeMount, personality: str) -> None:
+    """`vofs unmount` returns when everything is on the service."""
+    mount = make_mount(personality, "--close-wait", "0")
+    mount.fake.faults.add(HOLD_PUTS)
+    (mount.path / "file").write_bytes(DATA)
+    mount.fake.faults.wait_until_hanging()
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(mount.unmount)
+        assert not going.done() and is_mounted(mount.path)
+        mount.fake.faults.clear()
+        going.result(LIMIT_S)
+    assert mount.fake.get("file") == DATA
+
+
+def test_R22_umount_treats_open_files_as_closed(make_mount: MakeMount, personality: str) -> None:
+    """umount -l with a file still open and dirty: the daemon sends it and ends."""
+    mount = make_mount(personality)
+    descriptor = os.open(mount.path / "open", os.O_RDWR | os.O_CREAT, 0o644)
+    os.write(descriptor, b"written")
+    shell('fusermount -u -z "$1"', mount.path)
+    os.close(descriptor)
+    eventually(lambda: mount.holds("open", b"written"))
+
+
+def test_unmount_now_leaves_uploads_for_the_next_mount(
+    make_mount: MakeMount, personality: str
+) -> None:
+    """`vofs unmount --now` says how many stay; the next mount sends them."""
+    mount = make_mount(personality, "--close-wait", "0", "--settle", "1")
+    mount.fake.faults.add(Rule(Status(503, retry_after=1), endpoint="bytes"))
+    mount.fake.faults.add(Rule(Status(503, retry_after=1), endpoint="synctrans"))
+    (mount.path / "one").write_bytes(b"1")
+    (mount.path / "two").write_bytes(DATA)
+    assert mount.unmount("--now").stdout == "2 uploads stay for the next mount\n"
+    assert errno_of(lambda: mount.fake.get("two")) != "" or mount.fake.get("two") == b""
+    mount.fake.faults.clear()
+    mount.mount()
+    mount.wait()
+    assert mount.fake.get("one") == b"1" and mount.fake.get("two") == DATA
+
+
+def test_unmount_gives_up_without_progress(make_mount: MakeMount) -> None:
+    """Nothing moves for --timeout: exit 1, still mounted, nothing lost."""
+    mount = make_mount("vault", "--close-wait", "0")
+    mount.fake.faults.add(HOLD_PUTS)
+    (mount.path / "file").write_bytes(DATA)
+    mount.fake.faults.wait_until_hanging()
+    done = mount.unmount("--timeout", "1", code=1)
+    assert done.stderr.count("\n") == 1 and "1 upload" in done.stderr
+    assert is_mounted(mount.path)
+    mount.fake.faults.clear()
+    mount.unmount()
+    assert mount.fake.get("file") == DATA
+
+
+# -- refusals of the service ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "body"), [(403, "PermissionDenied"), (413, "QuotaExceeded")], ids=["403", "413"]
+)
+def test_B15_a_permanent_failure_is_reported_at_close(
+    make_mount: MakeMount, personality: str, code: int, body: str
+) -> None:
+    """The refused upload raises at close; the bytes stay, are listed, survive a remount, and
+    `vofs status` and `vofs wait` say so by their exit code."""
+    mount = make_mount(personality, "--settle", "1", prepare=lambda fake: fake.put("file", b"old"))
+    mount.expect_error("file cannot be sent")
+    mount.fake.faults.add(Rule(Status(code, body=body), method="PUT", endpoint="bytes"))
+    assert errno_of(lambda: (mount.path / "file").write_bytes(DATA)) in ("EIO", "EACCES", "EDQUOT")
+    eventually(lambda: mount.state("file") == "failed")
+    assert os.getxattr(mount.path / "file", "user.vofs.error") != b""
+    assert (mount.path / "file").read_bytes() == DATA
+    (upload,) = mount.status(code=1)["uploads"]
+    assert upload["path"] == "/file" and upload["state"] == "failed" and upload["error"]
+    mount.wait(code=1)
+    assert "uploads failed: 1" in mount.vofs("status", mount.path, code=1).stdout
+    mount.unmount("--now")
+    mount.mount()
+    assert (mount.path / "file").read_bytes() == DATA
+    assert mount.fake.get("file") in (b"old", b"")
+    mount.fake.faults.clear()
+    mount.unmount("--now")
+    mount.mount()
+    mount.wait()
+    assert mount.fake.get("file") == DATA
+
+
+@pytest.mark.parametrize("code", [500, 503])
+def test_B15_a_passing_failure_is_overcome(
+    make_mount: MakeMount, personality: str, code: int
+) -> None:
+    """One bad answer (503 with Retry-After, or 500) and then none: close succeeds, a little
+    later."""
+    mount = make_mount(personality, "--settle", "0.2")
+    mount.fake.faults.add(
+        Rule(Status(code, retry_after=1), method="PUT", endpoint="bytes", times=1)
+    )
+    (mount.path / "file").write_bytes(DATA)
+    mount.wait()
+    assert mount.fake.get("file") == DATA
+
+
+def test_a_service_that_stays_away_loses_nothing(make_mount: MakeMount, personality: str) -> None:
+    """503 for ever: close returns after --close-wait, the upload is pending (not failed), `vofs
+    wait --timeout` is 124, and it arrives when the service is back."""
+    mount = make_mount(personality, "--close-wait", "0.2", "--settle", "0.2")
+    for endpoint in ("bytes", "synctrans", "files"):
+        mount.fake.faults.add(Rule(Status(503, retry_after=1), endpoint=endpoint))
+    (mount.path / "file").write_bytes(DATA)
+    assert mount.status(code=0)["uploads"][0]["state"] in ("dirty", "uploading", "in-doubt")
+    mount.vofs("wait", "--timeout", "0.5", mount.path, code=124)
+    assert (mount.path / "file").read_bytes() == DATA
+    mount.fake.faults.clear()
+    mount.wait()
+    assert mount.fake.get("file") == DATA
+
+
+def test_R18_a_failure_is_reported_once_per_handle(make_mount: MakeMount) -> None:
+    """At the handle's next flush, even without new bytes; and not a second time."""
+    mount = make_mount("vault", "--close-wait", "0")
+    mount.expect_error("file cannot be sent")
+    mount.fake.faults.add(Rule(Status(403, body="PermissionDenied"), method="PUT"))
+    descriptor = os.open(mount.path / "file", os.O_RDWR | os.O_CREAT, 0o644)
+    os.write(descriptor, b"bytes")
+    os.close(os.dup(descriptor))
+    eventually(lambda: mount.state("file") == "failed")
+    assert errno_of(lambda: os.close(os.dup(descriptor))) != ""
+    assert errno_of(lambda: os.close(os.dup(descriptor))) == ""
+    os.close(descriptor)
+
+
+def test_R18_fsync_reports_a_failure(make_mount: MakeMount) -> None:
+    """A permanent upload error is reported at the next fsync as well."""
+    mount = make_mount("vault", "--close-wait", "0")
+    mount.expect_error("file cannot be sent")
+    mount.fake.faults.add(Rule(Status(403, body="PermissionDenied"), method="PUT"))
+    descriptor = os.open(mount.path / "file", os.O_RDWR | os.O_CREAT, 0o644)
+    os.write(descriptor, b"bytes")
+    os.close(os.dup(descriptor))
+    eventually(lambda: mount.state("file") == "failed")
+    assert errno_of(lambda: os.fsync(descriptor)) != ""
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize("how", [Reset(MB), Cut(MB)], ids=["reset", "cut"])
+def test_R1_an_upload_that_breaks_is_repeated(
+    make_mount: MakeMount, personality: str, how: Reset | Cut
+) -> None:
+    """The connection breaks in the middle of the body: the file arrives whole all the same."""
+    mount = make_mount(personality, "--settle", "0.5", "--close-wait", "0")
+    mount.fake.faults.add(Rule(how, method="PUT", endpoint="bytes", times=1))
+    (mount.path / "file").write_bytes(DATA)
+    mount.wait()
+    assert mount.fake.get("file") == DATA
+    assert (mount.path / "file").read_bytes() == DATA
+
+
+# -- downloads that go wrong ----------------------------------------------------------------------
+
+
+@pytest.mark.portable
+def test_R12_a_200_in_answer_to_a_range(make_mount: MakeMount) -> None:
+    """A service that ignores Range sends the whole body: bytes are taken from the right place."""
+    mount = make_mount("vault", prepare=lambda fake: fake.put("file", DATA))
+    mount.fake.faults.add(Rule(RangeIgnored(), method="GET", endpoint="bytes"))
+    with open(mount.path / "file", "rb", buffering=0) as file:
+        for offset in (2 * MB + 12345, 0, MB, 3 * MB - 10):
+            assert os.pread(file.fileno(), 10_000, offset) == DATA[offset : offset + 10_000]
+
+
+@pytest.mark.parametrize(
+    "how", [Reset(100_000), Cut(100_000), Reset(), Cut(0), Status(503, retry_after=0)], ids=str
+)
+@pytest.mark.parametrize("whole", [True, False], ids=["whole", "pieces"])
+def test_R14_broken_downloads_never_give_wrong_or_short_data(
+    make_mount: MakeMount, personality: str, how: Reset | Cut | Status, whole: bool
+) -> None:
+    """Every other answer breaks: what is read is right and complete."""
+    mount = make_mount(personality, prepare=lambda fake: fake.put("file", DATA))
+    for nth in (1, 3, 5):
+        mount.fake.faults.add(Rule(how, method="GET", endpoint="bytes", nth=nth, times=1))
+    if whole:
+        assert (mount.path / "file").read_bytes() == DATA
+        return
+    with open(mount.path / "file", "rb", buffering=0) as file:
+        for offset in (2 * MB + 12345, 0, MB, 3 * MB - 10):
+            assert os.pread(file.fileno(), 10_000, offset) == DATA[offset : offset + 10_000]
+
+
+@pytest.mark.parametrize("how", [Cut(0), Status(500), Status(404, body="NodeNotFound")], ids=str)
+def test_R14_a_download_that_never_works_is_an_error(
+    make_mount: MakeMount, personality: str, how: Cut | Status
+) -> None:
+    """Never a short read: an error, and nothing but an error; the next read works again."""
+    mount = make_mount(personality, "--timeout", "4", prepare=lambda fake: fake.put("file", DATA))
+    mount.fake.faults.add(Rule(how, method="GET", endpoint="bytes"))
+    with open(mount.path / "file", "rb", buffering=0) as file:
+        for _ in range(2):
+            assert errno_of(lambda: os.pread(file.fileno(), 4096, 3 * MB - 4096)) != ""
+    mount.fake.faults.clear()
+    assert (mount.path / "file").read_bytes() == DATA
+
+
+def test_B13_a_download_that_hangs_times_out(make_mount: MakeMount, personality: str) -> None:
+    """No byte for --timeout: ETIMEDOUT, while other names go on; when the service moves again, the
+    repeated read finds its bytes."""
+    mount = make_mount(
+        personality, "--timeout", "2",
+        prepare=lambda fake: [fake.put("file", DATA), fake.put("other", b"x")],
+    )  # fmt: skip
+    mount.fake.faults.add(Rule(Hang(1000), method="GET", endpoint="bytes", path="/file"))
+    with open(mount.path / "file", "rb", buffering=0) as file, ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(errno_of, lambda: os.pread(file.fileno(), 4096, MB))
+        mount.fake.faults.wait_until_hanging()
+        assert (mount.path / "other").read_bytes() == b"x"
+        assert sorted(os.listdir(mount.path)) == ["file", "other"]
+        assert reading.result(30) in ("ETIMEDOUT", "EIO")
+        mount.fake.faults.clear()
+        assert os.pread(file.fileno(), 4096, MB) == DATA[MB : MB + 4096]
+
+
+# -- changes made by others -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [len(DATA), 100, len(DATA) + 5], ids=["same size", "less", "more"])
+def test_B12_a_change_on_the_service_is_seen_after_the_ttl(
+    make_mount: MakeMount, personality: str, size: int
+) -> None:
+    """A closed file that somebody else replaced, be it by as many bytes: the new bytes are read,
+    never a mixture."""
+    mount = make_mount(personality, "--attr-ttl", "0.3", prepare=lambda f: f.put("file", DATA))
+    assert (mount.path / "file").read_bytes() == DATA
+    theirs = pattern(size, seed=99)
+    mount.fake.put("file", theirs)
+    seen = eventually(lambda: _unless((mount.path / "file").read_bytes(), DATA), 10)
+    assert seen == theirs
+    assert os.stat(mount.path / "file").st_size == size
+
+
+def _unless(found: bytes, old: bytes) -> bytes | None:
+    return None if found == old else found
+
+
+def test_R12_a_change_while_it_is_read_is_an_error_not_a_mixture(
+    make_mount: MakeMount, personality: str
+) -> None:
+    """The file is replaced between two reads of one open handle: old bytes or an error."""
+    mount = make_mount(personality, prepare=lambda fake: fake.put("file", DATA))
+    with open(mount.path / "file", "rb", buffering=0) as file:
+        if personality == "vault":  # cavern streams the whole body at the first read
+            assert os.pread(file.fileno(), 4096, 0) == DATA[:4096]
+        mount.fake.put("file", pattern(3 * MB + 5, seed=99))
+        try:
+            found = os.pread(file.fileno(), 4096, 2 * MB)
+        except OSError:
+            return
+        assert found == DATA[2 * MB : 2 * MB + 4096]
