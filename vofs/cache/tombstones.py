@@ -13,6 +13,7 @@ nothing, instead of deleting a file that was only about to be replaced.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from vofs.cache.cachedfile import CachedFile
@@ -71,6 +72,7 @@ class Tombstones:
         gate: keeps transfers out of the name meanwhile.
         clock: for times.
         timeout_s: how long to wait for transfers of the name.
+        on_buried: told the path of a node that is gone.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class Tombstones:
         gate: PathGate,
         clock: Clock,
         timeout_s: float,
+        on_buried: Callable[[str], None],
     ) -> None:
+        self._on_buried = on_buried
         self._remote, self._journal, self._index, self._table = remote, journal, index, table
         self._fetcher, self._gate, self._clock = fetcher, gate, clock
         self._timeout_s = timeout_s
@@ -234,6 +238,7 @@ class Tombstones:
         if entry is not None and entry.token is not None:
             self._delete(path, entry.token)
             self._journal.drop_tombstone(path)
+            self._on_buried(path)
             self.consumed(path)
 
     def _delete(self, path: str, token: VersionToken) -> None:

@@ -165,7 +165,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         UsageError: with one line that says what is wrong.
     """
-    options = _parser().parse_args(_spelled(argv))
+    options = _parser().parse_args(spelled(argv))
     places = list(options.places)
     if options.mountpoint is None and places:
         options.mountpoint = places.pop()
@@ -182,23 +182,23 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _spelled(argv: Sequence[str]) -> list[str]:
+def spelled(argv: Sequence[str]) -> list[str]:
     """One spelling for all: "-" between words, -o unfolded, --fake with its default."""
-    spelled: list[str] = []
+    words: list[str] = []
     rest = iter(argv)
     for word in rest:
         if word == "-o":
-            spelled += _unfolded(next(rest, ""))
+            words += _unfolded(next(rest, ""))
         elif word.startswith("-o") and not word.startswith("--"):
-            spelled += _unfolded(word[2:])
+            words += _unfolded(word[2:])
         elif word == "--fake":
-            spelled.append("--fake=vault")
+            words.append("--fake=vault")
         elif word.startswith("--"):
             name, equals, value = word.partition("=")
-            spelled.append(name.replace("_", "-") + equals + value)
+            words.append(name.replace("_", "-") + equals + value)
         else:
-            spelled.append(word)
-    return spelled
+            words.append(word)
+    return words
 
 
 def _unfolded(folded: str) -> list[str]:

@@ -57,7 +57,7 @@ class MountClient:
         mount = mount_of(path)
         if mount is None:
             raise NotMounted(f"{path} is not inside a mounted VOSpace")
-        below = Path(os.path.abspath(path)).relative_to(mount.point)
+        below = Path(os.path.realpath(path)).relative_to(mount.point)
         return cls(mount), "/" if below == Path() else f"/{below}"
 
     def status(self, below: str = "/") -> dict[str, Any]:

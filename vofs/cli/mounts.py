@@ -50,7 +50,7 @@ def _unescaped(text: str) -> str:
 
 def mount_of(path: Path) -> Mount | None:
     """The vofs mount that `path` is in, or None."""
-    absolute = Path(os.path.abspath(path))
+    absolute = Path(os.path.realpath(path))
     holders = [
         mount for mount in mounts() if absolute == mount.point or mount.point in absolute.parents
     ]

@@ -22,7 +22,7 @@ import platformdirs
 
 from vofs.cache.clock import SystemClock
 from vofs.cli import daemon
-from vofs.cli.arguments import parse
+from vofs.cli.arguments import parse, spelled
 from vofs.cli.mounts import check_mount_point, wait_until_mounted
 from vofs.core.attributes import MountOwner
 from vofs.core.errnos import exit_code_of
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = parse(arguments)
         if options.token is not None:
-            _hide_token(arguments, options.token)
+            _hide_token(spelled(arguments), options.token)
         mount_point = check_mount_point(Path(options.mountpoint))
         for path in (options.cache_dir, options.log):
             if path is not None and daemon.below(path, mount_point):
@@ -100,8 +100,8 @@ def _hide_token(arguments: list[str], token: str) -> None:
 
 def _serve(options: Namespace, mount_point: Path, word: daemon.Word) -> int:
     """Mount and serve until it is unmounted; gives its word as soon as the mount answers."""
-    _start_log(options, in_foreground=options.foreground)
     try:
+        _start_log(options, in_foreground=options.foreground)
         with ExitStack() as stack:
             left = _mount(options, mount_point, word, stack)
     except StartError as exc:
@@ -123,11 +123,13 @@ def _start_log(options: Namespace, *, in_foreground: bool) -> None:
         try:
             handlers.append(logging.FileHandler(options.log))
         except OSError as exc:
-            raise SystemExit(f"mountvofs: log file {options.log}: {exc.strerror}") from exc
+            raise MountUnusable(f"log file {options.log}: {exc.strerror}") from exc
     elif in_foreground:
         handlers.append(logging.StreamHandler())
     else:
         handlers.append(logging.NullHandler())
+    for handler in handlers:  # vos and cadcutils tell at INFO what says nothing to our users
+        handler.addFilter(lambda r: r.levelno >= logging.WARNING or r.name.startswith("vofs"))
     logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, handlers=handlers, force=True)
     log.setLevel(level)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vofs.cache.cachedfile import CachedFile
@@ -172,7 +173,8 @@ class FileOperations:
             handle.wrote = False
             handle.file.queue()  # an earlier failure is not this flush's
             self._parts.writeback.submit(handle.file, flushed=True)
-            self._wait_for_upload(handle)
+            handle.flushed_generation = handle.file.generation
+        self._wait_for_upload(handle)
         self._report(handle)
 
     def _wait_for_upload(self, handle: OpenHandle) -> None:
@@ -181,7 +183,8 @@ class FileOperations:
         if remaining <= 0 or self._parts.thread_group() != handle.opener:
             return
         began = self._parts.clock.monotonic()
-        handle.file.wait_stored(handle.file.generation, remaining)
+        with suppress(UploadFailed, UploadConflict):  # `_report` tells it, once
+            handle.file.wait_stored(handle.flushed_generation, remaining)
         handle.waited_s += self._parts.clock.monotonic() - began
 
     def _report(self, handle: OpenHandle) -> None:
@@ -226,6 +229,7 @@ class FileOperations:
         handle = self.handles.writable(fh)
         written = handle.file.write(offset, data, append=handle.access.append)
         handle.wrote = handle.changed = True
+        self._parts.told.changed(handle.file.path, handle.file.size)
         return written
 
     def truncate(self, path: str | None, size: int, fh: int | None = None) -> None:
@@ -246,4 +250,5 @@ class FileOperations:
 
     def _truncate(self, file: CachedFile, size: int) -> None:
         file.truncate(size)
+        self._parts.told.changed(file.path, size)
         self._parts.writeback.submit(file, flushed=False)

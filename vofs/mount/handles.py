@@ -31,6 +31,7 @@ class OpenHandle:
         changed: it wrote or truncated at all.
         waited_s: seconds that its flushes have waited so far, of --close-wait.
         reported: a permanent upload error was reported to it (R18: once).
+        flushed_generation: the file's generation at its last flush of bytes.
     """
 
     file: CachedFile
@@ -40,6 +41,7 @@ class OpenHandle:
     changed: bool = False
     waited_s: float = 0.0
     reported: bool = False
+    flushed_generation: int = 0
 
 
 @dataclass(slots=True)

@@ -35,7 +35,7 @@ from vofs.core.errors import (
     RemoteUnavailable,
     VofsError,
 )
-from vofs.core.nodes import NodeInfo, NodeKind
+from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.mount.namespace import LOOK_AGAIN_S, Followed, Parts, Unsettled
 from vofs.remote.api import MovePhase, MoveStatus
 
@@ -107,6 +107,7 @@ class Renaming:
         if node.kind is NodeKind.CONTAINER:
             if moved.kind is not NodeKind.CONTAINER:
                 raise IsAContainer(destination)
+            parts.tree.forget_below(destination)  # never by a listing that may be old
             if parts.tree.children(destination):
                 raise ContainerNotEmpty(destination)
         elif moved.kind is NodeKind.CONTAINER:
@@ -157,7 +158,7 @@ class Renaming:
         intent = Intent(
             "rename", moved.path, destination, step="move",
             source_token=version_token(moved),
-            destination_token=None if replaced is None else version_token(replaced),
+            destination_token=_version(replaced),
         )  # fmt: skip
         if replaced is not None:
             aside = aside_of(destination, self._unique())
@@ -180,6 +181,8 @@ class Renaming:
         try:
             if intent.step == "aside":
                 self._move(intent, intent.destination, intent.aside)
+                if intent.destination_token is None and self._has_children(intent.aside):
+                    raise ContainerNotEmpty(intent.destination)
                 intent = parts.journal.advance(replace(intent, step="move", job_url=""))
             self._move(intent, intent.source, intent.destination)
             self._carry_out(intent)
@@ -321,6 +324,9 @@ class Renaming:
         """Whether the second step is done: the source is gone and the destination is there."""
         return not self._exists(intent.source) and self._exists(intent.destination)
 
+    def _has_children(self, container: str) -> bool:
+        return next(iter(self._parts.remote.list_children(container)), None) is not None
+
     def _exists(self, path: str) -> bool:
         try:
             self._parts.remote.get_node(path)
@@ -333,3 +339,8 @@ class Renaming:
             self._parts.remote.delete_node(path)
         except NodeNotFound:
             return
+
+
+def _version(node: NodeInfo | None) -> VersionToken | None:
+    """The version of a data node that is replaced; a container has none."""
+    return None if node is None or node.kind is NodeKind.CONTAINER else version_token(node)

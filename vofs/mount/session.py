@@ -105,6 +105,7 @@ class Session:
             gate,
             clock,
             options.timeout_s,
+            lambda path: self._tree.removed(path),
         )
         empty = EmptyFiles(remote, self._journal)
         uploader = Uploader(

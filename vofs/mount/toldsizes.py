@@ -39,6 +39,12 @@ class ToldSizes:
             self._told[path] = attributes.size, now
         return attributes
 
+    def changed(self, path: str, size: int) -> None:
+        """A write or truncation through the kernel: it keeps count of the size itself."""
+        with self._lock:
+            if path in self._told:
+                self._told[path] = size, self._told[path][1]
+
     def forget(self, path: str) -> None:
         """Another file gets this name, or none: what was told was told of another inode."""
         with self._lock:
