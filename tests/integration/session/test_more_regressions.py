@@ -51,9 +51,7 @@ def test_1_r06_holes_filled_for_an_upload_survive_its_kill(
         until(lambda: stage.was_killed, "the kill")
         again = stage.reopen(close_wait_s=0.0)
         try:
-            until(
-                lambda: not again.uploads() or again.uploads()[0]["state"] == "conflict", "the end"
-            )
+            until(lambda: all(u["state"] == "conflict" for u in again.uploads()), "the end")
             assert stage.stored("/f") == OLD[:1_000_000] + b"0123456789" + OLD[1_000_010:]
         finally:
             again.leave()
