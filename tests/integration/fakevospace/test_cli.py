@@ -129,7 +129,7 @@ def test_what_cannot_be_served_is_said_in_one_line(arguments: tuple[str, ...]) -
     done = run("serve", *arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     if arguments[0] == "--personality":
-        assert "absent" in done.stderr
+        assert "there is no personality" in done.stderr
 
 
 def test_port_that_is_taken() -> None:
