@@ -52,6 +52,14 @@ class ServedFake:
         """The PEM certificate that clients must trust, None without TLS."""
         return self._server.certificate_authority
 
+    def client_certificate(self, user: str) -> bytes:
+        """Make a certificate that identifies a client as `user`: key and chain as PEM.
+
+        Raises:
+            ValueError: the service does not speak TLS.
+        """
+        return self._server.client_certificate(user)
+
     def environment(self, home: Path) -> dict[str, str]:
         """Make `home` a HOME from which the vos tools find this service.
 

@@ -24,7 +24,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from fakevospace.bodies import JournaledBody
 from fakevospace.exchange import Dropped
 from fakevospace.requestbody import RequestBody
-from fakevospace.service import GONE, Service
+from fakevospace.service import CERTIFICATE_USER, GONE, Service
 
 logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
@@ -59,6 +59,8 @@ class Handler(WSGIRequestHandler):
         )
         environ["wsgi.input_terminated"] = True
         environ[GONE] = self._client_gone
+        if isinstance(self.connection, ssl.SSLSocket):
+            environ[CERTIFICATE_USER] = _common_name(self.connection)
         return environ
 
     def _client_gone(self) -> bool:
@@ -154,6 +156,13 @@ class Handler(WSGIRequestHandler):
             super().finish()
 
 
+def _common_name(connection: ssl.SSLSocket) -> str | None:
+    """Return the common name of the client's certificate, which the handshake has verified."""
+    subject = cast(Any, connection.getpeercert() or {}).get("subject", ())
+    names = (value for part in subject for key, value in part if key == "commonName")
+    return next(names, None)
+
+
 class Server(ThreadedWSGIServer):
     """A service on a port of the loopback interface."""
 
@@ -190,6 +199,9 @@ class Server(ThreadedWSGIServer):
             self._authority = trustme.CA()
             self.ssl_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self._authority.issue_cert(HOST, "localhost").configure_cert(self.ssl_context)
+            # A client's certificate is welcome, not needed; one of another authority is refused.
+            self._authority.configure_trust(self.ssl_context)
+            self.ssl_context.verify_mode = ssl.CERT_OPTIONAL
         self._lock = threading.Lock()  # protects the two below
         self._connections: set[socket.socket] = set()
         self._workers: set[threading.Thread] = set()
@@ -207,6 +219,16 @@ class Server(ThreadedWSGIServer):
     def certificate_authority(self) -> bytes | None:
         """The PEM certificate to trust, None without TLS."""
         return None if self._authority is None else self._authority.cert_pem.bytes()
+
+    def client_certificate(self, user: str) -> bytes:
+        """Make a certificate for a user: key and chain as PEM.
+
+        Raises:
+            ValueError: the service does not speak TLS.
+        """
+        if self._authority is None:
+            raise ValueError("client certificates need TLS")
+        return self._authority.issue_cert(common_name=user).private_key_and_cert_chain_pem.bytes()
 
     def start(self) -> None:
         """Begin to answer, in threads of its own."""
