@@ -11,6 +11,7 @@ import requests
 from lxml import etree
 
 from fakevospace import FakeVOSpace
+from fakevospace.personality import PERSONALITIES
 
 VOS = "http://www.ivoa.net/xml/VOSpace/v2.0"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -152,6 +153,12 @@ def vault(make: MakeClient) -> Client:
 def cavern(make: MakeClient) -> Client:
     """A cavern."""
     return make("cavern")
+
+
+@pytest.fixture(params=list(PERSONALITIES))
+def each(request: pytest.FixtureRequest, make: MakeClient) -> Client:
+    """One of every personality in turn."""
+    return make(request.param)
 
 
 @pytest.fixture(params=["vault", "cavern"])

@@ -77,9 +77,7 @@ def test_json_is_a_parameter_not_a_header(both: Client) -> None:
     assert node["@uri"] == both.uri("d")
     assert node["@xsi:type"] == "vos:ContainerNode"
     assert node["@xmlns:vos"] == "http://www.ivoa.net/xml/VOSpace/v2.0"
-    shown = {
-        one["property"]["@uri"]: one["property"]["$"] for one in node["vos:properties"]["$"]
-    }
+    shown = {one["property"]["@uri"]: one["property"]["$"] for one in node["vos:properties"]["$"]}
     assert shown[CORE + "title"] == 'a "b" <c>'
     (child,) = node["vos:nodes"]["$"]
     lengths = [
