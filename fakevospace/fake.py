@@ -16,7 +16,8 @@ from types import TracebackType
 from fakevospace.access import OWNER, Caller, Users
 from fakevospace.describe import shown_properties
 from fakevospace.environment import Contact, seed_home
-from fakevospace.faults import FaultBoard, Rule
+from fakevospace.faultboard import FaultBoard
+from fakevospace.faults import Rule
 from fakevospace.journal import Journal
 from fakevospace.names import decode_path, encode_path, split_path
 from fakevospace.nodes import Kind, Node, NodeDraft

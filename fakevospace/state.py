@@ -11,7 +11,9 @@ import threading
 from pathlib import Path
 
 from fakevospace.access import Users
-from fakevospace.faults import FaultBoard, Rule
+from fakevospace.clock import ServiceClock
+from fakevospace.faultboard import FaultBoard
+from fakevospace.faults import Rule
 from fakevospace.jobs import JobStore
 from fakevospace.journal import Journal
 from fakevospace.nodes import Node
@@ -42,6 +44,7 @@ class State:
             DataDirectoryError: `data` cannot be used.
         """
         self.personality = personality
+        self.clock = ServiceClock(clock)
         self.users = users
         self.page_cap = page_cap
         self.lock = threading.RLock()
@@ -59,7 +62,7 @@ class State:
             self._table, nodes = table, table.load(self.store)
         self.tokens = Tokens(self._table.secret)
         self.tree = Tree(
-            clock,
+            self.clock,
             self._table,
             root_owner=users.root_owner,
             directory_times=personality.directory_times,

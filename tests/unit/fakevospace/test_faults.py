@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakevospace.faultplans import BadPlan, parse_plan, plan_as_json
-from fakevospace.faults import Cut, Facts, FaultBoard, FaultPlan, Hang, Rule, Status, Verdict
+from fakevospace.faultboard import FaultBoard, Verdict
+from fakevospace.faults import Cut, Facts, FaultPlan, Hang, Rule, Status
 
 GET = Facts("GET", "nodes", "/d/f")
 
