@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from fakevospace.access import OWNER, Caller, Users
+from fakevospace.clock import ServiceClock
 from fakevospace.describe import shown_properties
 from fakevospace.environment import Contact, seed_home
 from fakevospace.faultboard import FaultBoard
@@ -73,11 +74,13 @@ class FakeVOSpace:
         personality: which kind of service it is.
         journal: what clients asked, in order.
         faults: what goes wrong.
+        clock: what time it is; it can be moved.
     """
 
     personality: Personality
     journal: Journal
     faults: FaultBoard
+    clock: ServiceClock
 
     def __init__(
         self,
@@ -117,6 +120,7 @@ class FakeVOSpace:
         self._hand = Caller(users.root_owner or OWNER, admin=True, authenticated=True)
         self.journal = self._state.journal
         self.faults = self._state.faults
+        self.clock = self._state.clock
         if sample:
             self._add_sample()
 

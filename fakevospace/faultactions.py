@@ -127,12 +127,12 @@ class LateCleanup:
     On a service that truncates, the clean-up empties whatever file is at the path by then.
 
     Attributes:
-        after_bytes: reset the connection after so many bytes of the body; None: the client
-            breaks it, the service is only late to notice.
+        after_bytes: reset the connection after so many bytes of the body; None: when the client
+            breaks it, the service is late to notice.
         seconds: how late, by the service's clock; None: when the faults are lifted.
     """
 
-    after_bytes: int | None = 0
+    after_bytes: int | None = None
     seconds: float | None = None
 
 

@@ -117,6 +117,12 @@ class FaultBoard:
                 return None
             return Verdict(self._plan.rules[index].action, self._gate, index)
 
+    def why_not(self, rule: int) -> list[str]:
+        """Say of one rule, by its index, why it has not acted; empty when it has."""
+        with self._changed:
+            plan, seen = self._plan, tuple(self._seen)
+        return plan.explain(rule, seen) if rule < len(plan.rules) else []
+
     def explain(self) -> list[str]:
         """Say of each rule that has not acted why, with the requests that came nearest."""
         with self._changed:

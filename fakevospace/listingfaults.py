@@ -92,7 +92,7 @@ def _insert(nodes: etree._Element, document: bytes, *, bare: bool) -> None:
     if bare:
         for holder in node.findall(PROPERTIES):
             node.remove(holder)
-        node.attrib.pop("busy", None)
+        node.attrib.pop("busy", "")
     uri = node.get("uri") or ""
     place = sum((sibling.get("uri") or "") < uri for sibling in nodes)
     nodes.insert(place, node)

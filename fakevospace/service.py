@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Request
 
 from fakevospace.access import CHALLENGES, Caller
 from fakevospace.bodies import FaultyInput, JournaledBody
-from fakevospace.exchange import BodyTimeout, Dropped, Exchange, Reply, text_reply
+from fakevospace.exchange import BodyTimeout, Dropped, Exchange, Reply, http_date, text_reply
 from fakevospace.faultboard import Verdict
 from fakevospace.faulteffects import Call, Effects
 from fakevospace.faults import Facts, Span
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 GONE = "fakevospace.client_gone"  # environ: a function that tells whether the client went away
 RESET = "fakevospace.reset"  # environ: a function that resets the connection
+CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 NOBODY = Caller(None, admin=False, authenticated=False)
 RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})\Z")
 EXCERPT_CHARS = 300  # of a text answer, for the journal
@@ -58,6 +61,7 @@ class Service:
     def __init__(self, state: State) -> None:
         self._state = state
         self._effects = Effects(state)
+        self._dated = (-1, "")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request.
@@ -72,8 +76,9 @@ class Service:
             self._leave(visit, 0, 0)
             raise
         headers = [
+            ("Date", self._date()),
             ("Content-Length", str(_stated_length(reply))),
-            *((name, _one_line(value)) for name, value in reply.headers),
+            *((name, _one_line(name, value)) for name, value in reply.headers),
             ("Server", self._state.personality.server_header),
         ]
         self._amend(
@@ -92,6 +97,13 @@ class Service:
             visit.input.on_answer(),
             lambda sent: self._leave(visit, reply.status, sent),
         )
+
+    def _date(self) -> str:
+        """Return the time for the Date header; made once a second."""
+        second = int(self._state.clock())
+        if self._dated[0] != second:
+            self._dated = second, http_date(second * 1000)
+        return self._dated[1]
 
     def _arrive(self, environ: WSGIEnvironment) -> _Visit:
         request = Request(environ, populate_request=False)
@@ -213,16 +225,13 @@ def _span(route: Route, request: Request) -> Span | None:
     return int(match[1]), int(match[2]) + 1 if match[2] else None
 
 
-def _one_line(value: str) -> str:
+def _one_line(name: str, value: str) -> str:
     """Return a header value that cannot end the header: names of nodes may hold anything."""
-    return value if value.isprintable() else CONTROLS.sub(_escaped, value)
-
-
-CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return f"%{ord(match[0]):02X}"
+    if value.isascii() and value.isprintable():
+        return value
+    if name == "Location":
+        return quote(value, safe=PRINTABLE)
+    return CONTROLS.sub(lambda match: f"%{ord(match[0]):02X}", value)
 
 
 def _excerpt(reply: Reply) -> str:

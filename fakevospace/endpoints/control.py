@@ -52,6 +52,8 @@ def _json(value: Any, status: int = 200) -> Reply:
 
 def _faults(state: State, status: int = 200) -> Reply:
     rules = plan_as_json(state.faults.plan)
+    for number, one in enumerate(rules):
+        one["why_not"] = state.faults.why_not(number)
     return _json({"rule": rules, "hanging": state.faults.hanging}, status)
 
 
