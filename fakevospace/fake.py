@@ -25,7 +25,7 @@ from fakevospace.nodes import Kind, Node, NodeDraft
 from fakevospace.personality import Personality, personality_named
 from fakevospace.properties import IS_PUBLIC, merged
 from fakevospace.sample import sample_files
-from fakevospace.server import BODY_S, Server
+from fakevospace.server import BODY_S, HEAD_S, Server
 from fakevospace.service import Service
 from fakevospace.state import State
 
@@ -116,6 +116,7 @@ class FakeVOSpace:
             page_cap=page_cap,
             rules=tuple(faults),
         )
+        self._service = Service(self._state)
         self.first_token = users.first_token
         self._hand = Caller(users.root_owner or OWNER, admin=True, authenticated=True)
         self.journal = self._state.journal
@@ -137,7 +138,11 @@ class FakeVOSpace:
 
     @contextmanager
     def serve(
-        self, port: int = 0, tls: bool = False, body_timeout_s: float = BODY_S
+        self,
+        port: int = 0,
+        tls: bool = False,
+        body_timeout_s: float = BODY_S,
+        head_timeout_s: float = HEAD_S,
     ) -> Iterator[ServedFake]:
         """Answer on a port of the loopback interface while the context lasts.
 
@@ -145,10 +150,13 @@ class FakeVOSpace:
             port: 0 for any free one.
             tls: HTTPS with a certificate made for the occasion.
             body_timeout_s: seconds that an upload may pause.
+            head_timeout_s: seconds that the head of a request may take.
         Raises:
             OSError: the port is taken.
         """
-        server = Server(Service(self._state), port=port, tls=tls, body_s=body_timeout_s)
+        server = Server(
+            self._service, port=port, tls=tls, body_s=body_timeout_s, head_s=head_timeout_s
+        )
         server.start()
         try:
             yield ServedFake(self, server)
