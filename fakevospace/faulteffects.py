@@ -308,7 +308,7 @@ def _changed_paths(state: State, call: Call) -> list[str]:
     paths = [call.route.node.lstrip("/")] if call.route.node else []
     number = _job_of(call)
     job = None if number is None else state.jobs.get(number)
-    if job is not None:
+    if job is not None and job.transfer is not None:
         try:
             destination = own_path(job.transfer.direction, state.personality.authority)
         except Refusal:

@@ -18,15 +18,12 @@ from fakevospace.faults import FaultPlan, Rule
 from fakevospace.jobs import Phase
 
 BYTES_AND_NODES = ("nodes", "files", "bytes", "synctrans", "transfers", "xfer")
-RECURSIVE = ("async-delete", "async-setprops", "pkg")
-LISTS = ("properties", "views", "protocols")
-ENDPOINTS = frozenset(
-    {*BYTES_AND_NODES, *RECURSIVE, *LISTS, "capabilities", "availability", "registry"}
-)
+OTHERS = ("async-delete", "async-setprops", "pkg", "catalogues")
+ENDPOINTS = frozenset({*BYTES_AND_NODES, *OTHERS, "capabilities", "availability", "registry"})
 MATCHER_TYPES = {one.name: str(one.type) for one in fields(Rule) if one.name != "action"}
 LEAST = {"nth": 1, "times": 1, "code": 200, "by": -(1 << 62)}
 MOST = {"code": 599, "probability": 1}
-CALM_PHASES = frozenset(one.name for one in Phase) - {"COMPLETED", "ERROR", "ABORTED"}
+CALM_PHASES = frozenset(one.value for one in Phase if not one.is_final)
 
 
 class BadPlan(ValueError):

@@ -35,7 +35,7 @@ from fakevospace.requesthead import (
     check_headers,
     check_request_line,
 )
-from fakevospace.service import GONE, RESET, Service
+from fakevospace.service import CERTIFICATE_USER, GONE, RESET, Service
 
 logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
@@ -212,7 +212,17 @@ class Handler(WSGIRequestHandler):
         environ["wsgi.input_terminated"] = True
         environ[GONE] = self._client_gone
         environ[RESET] = self._reset
+        if (user := self._certificate_user()) is not None:
+            environ[CERTIFICATE_USER] = user
         return environ
+
+    def _certificate_user(self) -> str | None:
+        """Return the common name of the client's certificate, None without one."""
+        if not isinstance(self.connection, ssl.SSLSocket):
+            return None
+        certificate = self.connection.getpeercert() or {}
+        names = dict(one[0] for one in cast(Any, certificate.get("subject", ())))
+        return cast("str | None", names.get("commonName"))
 
     def _client_gone(self) -> bool:
         if self.connection.fileno() < 0:
@@ -355,6 +365,9 @@ class Server(ThreadedWSGIServer):
             self._authority = trustme.CA()
             self.ssl_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self._authority.issue_cert(HOST, "localhost").configure_cert(self.ssl_context)
+            # Whoever has a certificate of ours may show it; nobody must.
+            self._authority.configure_trust(self.ssl_context)
+            self.ssl_context.verify_mode = ssl.CERT_OPTIONAL
         self._lock = threading.Lock()  # protects the two below
         self._connections: set[socket.socket] = set()
         self._workers: set[threading.Thread] = set()
@@ -372,6 +385,17 @@ class Server(ThreadedWSGIServer):
     def certificate_authority(self) -> bytes | None:
         """The PEM certificate to trust, None without TLS."""
         return None if self._authority is None else self._authority.cert_pem.bytes()
+
+    def client_certificate(self, user: str) -> bytes:
+        """Make a certificate for a user, with its key, as one PEM text.
+
+        Raises:
+            ValueError: the server does not speak TLS.
+        """
+        if self._authority is None:
+            raise ValueError("client certificates need TLS")
+        made = self._authority.issue_cert(common_name=user)
+        return bytes(made.private_key_and_cert_chain_pem.bytes())
 
     def start(self) -> None:
         """Begin to answer, in threads of its own."""

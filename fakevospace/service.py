@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 logger = logging.getLogger(__name__)
+CERTIFICATE_USER = "fakevospace.certificate_user"  # environ: who the client's certificate is for
 GONE = "fakevospace.client_gone"  # environ: a function that tells whether the client went away
 RESET = "fakevospace.reset"  # environ: a function that resets the connection
 CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
@@ -75,6 +76,8 @@ class Service:
         except Dropped:
             self._leave(visit, 0, 0)
             raise
+        if reply.status == 303:
+            reply = replace(reply, status=self._state.personality.redirect_status)
         headers = [
             ("Date", self._date()),
             ("Content-Length", str(_stated_length(reply))),
@@ -115,7 +118,7 @@ class Service:
         if route.is_control:
             facts = Facts(request.method, route.endpoint, route.node)
             return _Visit(environ, request, route, facts, NOBODY, None, started_s, stream)
-        caller = self._identify(request)
+        caller = self._identify(environ, request)
         user = None if isinstance(caller, Refusal) else caller.name or "anonymous"
         facts = Facts(request.method, route.endpoint, route.node, user, _span(route, request))
         number = self._state.journal.begin(
@@ -127,9 +130,9 @@ class Service:
         )
         return _Visit(environ, request, route, facts, caller, number, started_s, stream)
 
-    def _identify(self, request: Request) -> Caller | Refusal:
+    def _identify(self, environ: WSGIEnvironment, request: Request) -> Caller | Refusal:
         try:
-            return self._state.users.identify(request.headers)
+            return self._state.users.identify(request.headers, environ.get(CERTIFICATE_USER))
         except Refusal as refusal:
             return refusal
 
@@ -157,9 +160,9 @@ class Service:
                     return instead
             reply = self._endpoint_answer(visit, verdict)
         except Refusal as refusal:
-            reply = _refused(refusal)
+            reply = self._refused(visit, refusal)
         except BodyTimeout:
-            reply = _refused(request_timeout())
+            reply = self._refused(visit, request_timeout())
         except Dropped:
             raise
         except Exception as error:
@@ -177,10 +180,10 @@ class Service:
         """
         if isinstance(visit.caller, Refusal):
             raise visit.caller
-        if visit.route.refusal is not None:
-            raise visit.route.refusal
-        if not visit.route.is_control and self._state.faults.plan.rules:
-            self._effects.note_change(self._call(visit))
+        if not visit.route.is_control:
+            self._state.mode.check(visit.request.method, visit.route.endpoint)
+            if self._state.faults.plan.rules:
+                self._effects.note_change(self._call(visit))
         fault = None if verdict is None else verdict.action
         reply = visit.route.handle(self._state, Exchange(visit.request, visit.caller, fault))
         return self._with_identity(reply, visit.caller)
@@ -196,11 +199,16 @@ class Service:
         caller = NOBODY if isinstance(visit.caller, Refusal) else visit.caller
         return Call(visit.environ, visit.request, visit.route, caller, visit.input, gone, break_off)
 
+    def _refused(self, visit: _Visit, refusal: Refusal) -> Reply:
+        caller = NOBODY if isinstance(visit.caller, Refusal) else visit.caller
+        reply = text_reply(refusal.status, refusal.text, refusal.headers)
+        return reply if visit.route.is_control else self._with_identity(reply, caller)
+
     def _with_identity(self, reply: Reply, caller: Caller) -> Reply:
         """Say who the caller is taken for, or how to become somebody (1.3)."""
         if caller.authenticated:
             identity: tuple[tuple[str, str], ...] = (("X-VO-Authenticated", caller.name or ""),)
-        elif self._state.users.first_token is not None:
+        elif self._state.users.strict:
             identity = CHALLENGES
         else:
             return reply
@@ -239,8 +247,3 @@ def _excerpt(reply: Reply) -> str:
     if not isinstance(reply.body, bytes) or reply.status < 400:
         return ""
     return reply.body[:EXCERPT_CHARS].decode("utf-8", "replace")
-
-
-def _refused(refusal: Refusal) -> Reply:
-    challenge = CHALLENGES if refusal.status == 401 else ()
-    return text_reply(refusal.status, refusal.text, (*refusal.headers, *challenge))

@@ -16,12 +16,14 @@ from fakevospace.faultboard import FaultBoard
 from fakevospace.faults import Rule
 from fakevospace.jobs import JobStore
 from fakevospace.journal import Journal
+from fakevospace.modes import Mode
 from fakevospace.nodes import Node
 from fakevospace.nodetable import NodeTable, NoTable
 from fakevospace.personality import Personality
 from fakevospace.space import Space
 from fakevospace.storage import ByteStore, DiskBytes, MemoryBytes
 from fakevospace.tokens import Tokens
+from fakevospace.transactions import Transactions
 from fakevospace.tree import Clock, Tree
 
 
@@ -48,7 +50,9 @@ class State:
         self.users = users
         self.page_cap = page_cap
         self.lock = threading.RLock()
-        self.jobs = JobStore()
+        self.jobs = JobStore(self.clock)
+        self.transactions = Transactions()
+        self.mode = Mode.READ_WRITE
         self.faults = FaultBoard(rules)
         self.journal = Journal()
         nodes: list[Node] = []
@@ -68,7 +72,7 @@ class State:
             directory_times=personality.directory_times,
             nodes=nodes,
         )
-        self.space = Space(personality, self.tree)
+        self.space = Space(personality, self.tree, users.groups)
 
     def close(self) -> None:
         """Let go of the data directory; the state cannot be used after that."""

@@ -1,4 +1,4 @@
-"""Bad input over the wire: an answer of the right class or a closed connection, and nothing else."""
+"""Bad input over the wire: an answer of the right class or a closed connection, no more."""
 
 from __future__ import annotations
 
