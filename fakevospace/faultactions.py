@@ -190,6 +190,9 @@ ACTIONS: dict[str, type[Action]] = {
 }
 
 
+NEED_CONNECTION: tuple[type[Action], ...] = (Hang, Reset, Cut, WrongLength, LateCleanup)
+
+
 def name_of(action: Action) -> str:
     """Return the name that a plan uses for an action."""
     return next(name for name, kind in ACTIONS.items() if isinstance(action, kind))

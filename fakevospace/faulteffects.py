@@ -26,6 +26,7 @@ from fakevospace.describe import Detail, describe
 from fakevospace.documents import write_node
 from fakevospace.exchange import Dropped, Exchange, Reply, http_date, text_reply, xml_reply
 from fakevospace.faultactions import (
+    NEED_CONNECTION,
     CappedListing,
     Cut,
     Delay,
@@ -46,8 +47,9 @@ from fakevospace.faultactions import (
     TornPut,
     WrongDigest,
     WrongLength,
+    name_of,
 )
-from fakevospace.faultboard import Verdict
+from fakevospace.faultboard import FaultNotPossible, Verdict
 from fakevospace.jobs import Phase
 from fakevospace.listingfaults import Before, ListingHistory, capped, lagging
 from fakevospace.names import own_path, split_path
@@ -63,6 +65,8 @@ HAND = Caller("", admin=True, authenticated=True)
 BLOCK_BYTES = 1 << 18
 DIGEST_OF_OTHERS = base64.b64encode(hashlib.md5(b"other bytes").digest()).decode()
 PHASE = b"PHASE=RUN"
+CONNECTED = "fakevospace.connected"  # environ: False where there is no connection to break
+WHY_NOT = "needs a connection, which responses does not have: use FakeVOSpace.serve()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,10 @@ class Effects:
 
         Raises:
             Dropped: the connection ends here.
+            FaultNotPossible: there is no connection for such a fault.
         """
+        if isinstance(verdict.action, NEED_CONNECTION) and not call.environ.get(CONNECTED, True):
+            raise FaultNotPossible(f"fault {name_of(verdict.action)!r} {WHY_NOT}")
         match verdict.action:
             case Status() as action:
                 return self._status(action)

@@ -96,7 +96,7 @@ class RequestBody:
         """
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         # None: unknown length; the end is where the chunks end.
-        self._left = None if chunked else int(environ.get("CONTENT_LENGTH") or 0)
+        self._left: int | None = None if chunked else int(environ.get("CONTENT_LENGTH") or 0)
         self._chunks = Chunks(source) if chunked else None
         self._source = source
         self._connection = connection
@@ -121,7 +121,8 @@ class RequestBody:
         data = self._read(count)
         if self._left is not None:
             self._left -= len(data)
-        self._ended = self._ended or len(data) < count
+        if len(data) < count:
+            self._ended = True
         return data
 
     def _read(self, count: int) -> bytes:

@@ -21,7 +21,7 @@ from werkzeug.wrappers import Request
 from fakevospace.access import CHALLENGES, Caller
 from fakevospace.bodies import FaultyInput, JournaledBody
 from fakevospace.exchange import BodyTimeout, Dropped, Exchange, Reply, http_date, text_reply
-from fakevospace.faultboard import Verdict
+from fakevospace.faultboard import FaultNotPossible, Verdict
 from fakevospace.faulteffects import Call, Effects
 from fakevospace.faults import Facts, Span
 from fakevospace.refusals import Refusal, request_timeout
@@ -69,11 +69,12 @@ class Service:
 
         Raises:
             Dropped: the connection is to be broken, without an answer.
+            FaultNotPossible: in process, a fault that needs a connection.
         """
         visit = self._arrive(environ)
         try:
             reply = self._answer(visit)
-        except Dropped:
+        except (Dropped, FaultNotPossible):
             self._leave(visit, 0, 0)
             raise
         if reply.status == 303:
@@ -163,7 +164,7 @@ class Service:
             reply = self._refused(visit, refusal)
         except BodyTimeout:
             reply = self._refused(visit, request_timeout())
-        except Dropped:
+        except (Dropped, FaultNotPossible):
             raise
         except Exception as error:
             logger.exception("%s %s", visit.request.method, visit.environ["RAW_URI"])
