@@ -20,6 +20,7 @@ class ServiceClock:
 
     def __init__(self, base: Callable[[], float]) -> None:
         """Follow `base` until told otherwise."""
+        self.when_set: Callable[[], None] = lambda: None  # called when time may have gone back
         self._changed = threading.Condition()
         self._base = base
         self._offset_s = 0.0
@@ -42,18 +43,21 @@ class ServiceClock:
             else:
                 self._frozen += seconds
             self._changed.notify_all()
+        self.when_set()
 
     def freeze(self, now: float | None = None) -> None:
         """Let the clock stand still, at `now` or where it is."""
         with self._changed:
             self._frozen = self() if now is None else now
             self._changed.notify_all()
+        self.when_set()
 
     def resume(self) -> None:
         """Follow the base clock again, as if nothing had been."""
         with self._changed:
             self._offset_s, self._frozen = 0.0, None
             self._changed.notify_all()
+        self.when_set()
 
     def wait(self, seconds: float, stop: Callable[[], bool]) -> bool:
         """Wait until so many seconds have passed on this clock.

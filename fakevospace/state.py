@@ -71,6 +71,11 @@ class State:
             self._table, nodes = table, table.load(self.store)
         self.tokens = Tokens(self._table.secret)
         self._plant(nodes)
+        self.clock.when_set = self._clock_was_set
+
+    def _clock_was_set(self) -> None:
+        with self.lock:
+            self.tree.follow_clock()
 
     def _plant(self, nodes: Iterable[Node]) -> None:
         self.tree = Tree(
