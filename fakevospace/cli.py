@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import shlex
 import shutil
 import signal
@@ -91,11 +92,14 @@ def _add_service_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--faults", type=Path, metavar="FILE", help="a plan in TOML or JSON")
     parser.add_argument("--page-cap", type=int, default=0, metavar="N", help="longest listing")
+    parser.add_argument(
+        "--generate", action="append", default=[], metavar="PATH=N", help="N empty nodes at PATH"
+    )
 
 
 def _fake(options: argparse.Namespace) -> FakeVOSpace:
     rules = parse_plan(options.faults.read_text("utf-8")) if options.faults else ()
-    return FakeVOSpace(
+    fake = FakeVOSpace(
         options.personality,
         data=options.data,
         sample=options.sample,
@@ -106,6 +110,10 @@ def _fake(options: argparse.Namespace) -> FakeVOSpace:
         groups=_groups(options),
         allocation_parents=options.allocations or ("",),
     )
+    for given in options.generate:
+        path, _, count = given.rpartition("=")
+        fake.generate(path, int(count))
+    return fake
 
 
 def _groups(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -142,6 +150,7 @@ def _write_certificates(options: argparse.Namespace, served: ServedFake) -> None
 
 
 def _serve(options: argparse.Namespace) -> int:
+    _allow_many_files()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -156,6 +165,13 @@ def _serve(options: argparse.Namespace) -> int:
         print(json.dumps(line), flush=True)
         stop.wait()
     return 0
+
+
+def _allow_many_files() -> None:
+    """Raise the limit of open files as far as it goes: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Request
 
 from fakevospace.access import Caller
 from fakevospace.documents import LIMIT_BYTES
-from fakevospace.faults import Action
+from fakevospace.faultactions import Action
 from fakevospace.refusals import too_large
 from fakevospace.storage import Reader
 

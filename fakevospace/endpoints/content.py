@@ -39,7 +39,7 @@ from fakevospace.storage import Writer
 from fakevospace.transactions import Hash
 
 RECEIVE_BYTES = 256 * 1024
-RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 HASHES = {"md5": "md5", "sha": "sha1"} | {f"sha-{n}": f"sha{n}" for n in (1, 256, 384, 512)}
 
 
