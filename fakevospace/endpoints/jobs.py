@@ -122,7 +122,9 @@ def _create(state: State, exchange: Exchange, kind: JobKind, root: str) -> Reply
             job = new_job(
                 state, exchange, path, Phase.PENDING, kind=kind, target=draft.uri, draft=draft
             )
-    if state.personality.moves_at_post:
+    asked = {name.upper(): value.upper() for name, value in exchange.request.args.items()}
+    at_once = asked.get("PHASE") == "RUN" and state.personality.phase_at_post
+    if state.personality.moves_at_post or at_once:
         _run(state, exchange, job)
     return see_other(f"{root}/{job.number}")
 
