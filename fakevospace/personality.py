@@ -51,6 +51,8 @@ class Personality:
         locks: `islocked` is enforced.
         keeps_locks: `islocked` is stored; else accepted and dropped.
         atomic_put: a PUT replaces the bytes at its end; else it truncates at its start.
+        fits_operations: byte URLs know `META` and the cut-outs of SODA, `x-artifact-id` and
+            `If-Modified-Since`.
         put_transactions: PUT in several requests with `x-put-txn-op` (6.3); else one plain PUT.
         quota_at_put: bytes over the quota are 413 at the PUT; else only negotiation looks at it.
         md5_prefix_quirk: from the second PUT on the MD5 property reads `md5:HEX`.
@@ -80,7 +82,7 @@ class Personality:
             succeeds with no endpoint.
         names_missing_source: a pull of a missing node is NodeNotFound; else "target is not a data
             node".
-        push_clears: a push to an existing node clears its properties but the permissions.
+        push_clears: a push to a node that has bytes clears its properties but the permissions.
         query_on_changes: a query string on PUT, POST and DELETE of a node is ignored; else 400.
         auth_paths: the same resources also below `auth/`, for HTTP authentication.
         anonymous_writes: the anonymous caller may write where a node's `groupwrite` holds `*`.
@@ -107,6 +109,7 @@ class Personality:
     locks: bool
     keeps_locks: bool
     atomic_put: bool
+    fits_operations: bool
     put_transactions: bool
     quota_at_put: bool
     md5_prefix_quirk: bool
@@ -170,6 +173,7 @@ VAULT = Personality(
     locks=True,
     keeps_locks=True,
     atomic_put=True,
+    fits_operations=True,
     put_transactions=True,
     quota_at_put=False,
     md5_prefix_quirk=False,
@@ -222,6 +226,7 @@ CAVERN = replace(
     locks=False,
     keeps_locks=False,
     atomic_put=False,
+    fits_operations=False,
     put_transactions=False,
     quota_at_put=True,
     md5_prefix_quirk=True,
@@ -247,6 +252,7 @@ DATALAB = replace(
     files_redirect=False,
     suffix_ranges=True,
     locks=False,
+    fits_operations=False,
     put_transactions=False,
     recursive_delete=True,
     recursive_jobs=False,

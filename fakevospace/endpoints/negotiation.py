@@ -93,7 +93,7 @@ def _push(state: State, exchange: Exchange, path: str) -> Node:
             raise Refusal(400, "target is not a data node")
         if space.is_locked(node) or not caller.can_write(node):
             raise permission_denied(space.uri(path))
-        if state.personality.push_clears:
+        if state.personality.push_clears and node.content is not None:
             kept = {*PERMISSIONS, INHERIT, IS_LOCKED}
             node.properties = {key: v for key, v in node.properties.items() if key in kept}
             state.tree.touch(node)
