@@ -93,8 +93,8 @@ class Caller:
 
     def _owns(self, node: Node) -> bool:
         """Tell whether the caller owns the node, or the allocation that it is in."""
-        if self.name is None:
-            return False
+        if self.name is None:  # what the anonymous caller made is nobody's
+            return self.rules.anonymous_writes and not node.owner
         if self.name == node.owner:
             return True
         above = node.parent
