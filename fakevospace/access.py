@@ -11,7 +11,6 @@ its owner may do everything inside it.
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -207,6 +206,6 @@ def _password(credentials: str) -> str:
     """Return the password of HTTP basic authentication; empty when there is none."""
     try:
         text = base64.b64decode(credentials.strip(), validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not ASCII, not base64, not UTF-8
         return ""
     return text.partition(":")[2]

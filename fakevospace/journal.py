@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -80,7 +80,7 @@ class Journal:
     def __init__(self, kept: int = KEPT) -> None:
         """Hold at most `kept` entries."""
         self._changed = threading.Condition()
-        self._entries: dict[int, Entry] = {}
+        self._entries: dict[int, dict[str, Any]] = {}  # fields of an Entry, which is made when read
         self._next = 1
         self._kept = kept
         self._dropped = 0
@@ -109,17 +109,17 @@ class Journal:
         shown = tuple(one for one in request_headers if one[0].lower() not in SECRET_HEADERS)
         with self._changed:
             number, self._next = self._next, self._next + 1
-            self._entries[number] = Entry(
-                number,
-                facts.method,
-                path,
-                query,
-                facts.endpoint,
-                facts.path,
-                user=facts.user,
-                test=test,
-                request_headers=shown,
-            )
+            self._entries[number] = {
+                "number": number,
+                "method": facts.method,
+                "path": path,
+                "query": query,
+                "endpoint": facts.endpoint,
+                "node": facts.path,
+                "user": facts.user,
+                "test": test,
+                "request_headers": shown,
+            }
             if len(self._entries) > self._kept:
                 del self._entries[next(iter(self._entries))]
                 self._dropped += 1
@@ -130,7 +130,7 @@ class Journal:
         """Add to an entry what has become known; one that was cleared away stays away."""
         with self._changed:
             if number in self._entries:
-                self._entries[number] = replace(self._entries[number], **values)
+                self._entries[number].update(values)
                 self._changed.notify_all()
 
     def entries(
@@ -151,7 +151,7 @@ class Journal:
         """
         rule = Rule(ANY, method, endpoint, path, user=user)
         with self._changed:
-            found = list(self._entries.values())
+            found = [Entry(**fields) for fields in self._entries.values()]
         return [
             one
             for one in found
@@ -168,7 +168,8 @@ class Journal:
         with self._changed:
             first = next(iter(self._entries), 1)
             skipped = max(0, number + 1 - first)  # numbers have no gaps
-            return list(islice(self._entries.values(), skipped, skipped + limit))
+            found = islice(self._entries.values(), skipped, skipped + limit)
+            return [Entry(**fields) for fields in found]
 
     def count(
         self,
@@ -242,8 +243,7 @@ class Journal:
 
     def lines(self) -> list[str]:
         """Return the journal as `METHOD path -> status`, for messages and documents."""
-        with self._changed:
-            return [f"{one.method} {one.path} -> {one.status}" for one in self._entries.values()]
+        return [f"{one.method} {one.path} -> {one.status}" for one in self]
 
     def clear(self) -> None:
         """Forget everything so far; numbers go on."""

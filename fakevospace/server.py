@@ -35,7 +35,7 @@ from fakevospace.requesthead import (
     check_headers,
     check_request_line,
 )
-from fakevospace.service import CERTIFICATE_USER, GONE, RESET, Service
+from fakevospace.service import CERTIFICATE_USER, GONE, HEADERS, RESET, Service
 
 logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
@@ -210,6 +210,7 @@ class Handler(WSGIRequestHandler):
             self.rfile, self.connection, environ, self.server.body_s
         )
         environ["wsgi.input_terminated"] = True
+        environ[HEADERS] = tuple(self.headers.items())
         environ[GONE] = self._client_gone
         environ[RESET] = self._reset
         if (user := self._certificate_user()) is not None:

@@ -15,15 +15,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from werkzeug.datastructures import Headers as WsgiHeaders
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Request
 
 from fakevospace.access import CHALLENGES, Caller
 from fakevospace.bodies import FaultyInput, JournaledBody
-from fakevospace.exchange import BodyTimeout, Dropped, Exchange, Reply, http_date, text_reply
+from fakevospace.exchange import Body, BodyTimeout, Dropped, Exchange, Reply, http_date, text_reply
 from fakevospace.faultboard import FaultNotPossible, Verdict
 from fakevospace.faulteffects import Call, Effects
 from fakevospace.faults import Facts, Span
+from fakevospace.journal import Headers
 from fakevospace.refusals import Refusal, request_timeout
 from fakevospace.routes import Route, route_of
 from fakevospace.state import State
@@ -37,7 +39,11 @@ FAULT = re.compile(r"\A([A-Z][A-Za-z]+): ")
 GONE = "fakevospace.client_gone"  # environ: a function that tells whether the client went away
 RESET = "fakevospace.reset"  # environ: a function that resets the connection
 CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+CREDENTIALS = frozenset(
+    {CERTIFICATE_USER, "HTTP_AUTHORIZATION", "HTTP_X_CADC_DELEGATIONTOKEN", "HTTP_COOKIE"}
+)
 PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+HEADERS = "fakevospace.headers"  # environ: the headers as sent, where the server knows them
 NOBODY = Caller(None, admin=False, authenticated=False)
 RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})\Z")
 EXCERPT_CHARS = 300  # of a text answer, for the journal
@@ -55,6 +61,7 @@ class _Visit:
     number: int | None
     started_s: float
     input: FaultyInput
+    expected: int | None = None  # bytes of the answer, when the journal holds them as sent
 
 
 class Service:
@@ -64,6 +71,7 @@ class Service:
         self._state = state
         self._effects = Effects(state)
         self._dated = (-1, "")
+        self._stranger = state.users.identify(WsgiHeaders())  # whoever brings no credential
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request.
@@ -72,7 +80,13 @@ class Service:
             Dropped: the connection is to be broken, without an answer.
             FaultNotPossible: in process, a fault that needs a connection.
         """
-        visit = self._arrive(environ)
+        try:
+            visit = self._arrive(environ)
+        except Exception as error:  # a defect of ours, before there is anything to record
+            reply = _defect(environ, error)
+            headers = [("Content-Length", str(_stated_length(reply))), *reply.headers]
+            start_response("500 Internal Server Error", headers)
+            return JournaledBody(reply.body, None, lambda _: None)
         try:
             reply = self._answer(visit)
         except (Dropped, FaultNotPossible):
@@ -86,22 +100,37 @@ class Service:
             *((name, _one_line(name, value)) for name, value in reply.headers),
             ("Server", self._state.personality.server_header),
         ]
-        self._amend(
-            visit,
-            status=reply.status,
-            bytes_in=visit.input.count,
-            answer_headers=tuple(headers),
-            answer_text=_excerpt(reply),
-        )
+        body = reply.body
+        if visit.request.method == "HEAD" or reply.status == 204:
+            if not isinstance(body, bytes):
+                body.close()
+            body = b""
+        self._record_answer(visit, reply, body, tuple(headers))
         start_response(f"{reply.status} {HTTP_STATUS_CODES.get(reply.status, 'Unknown')}", headers)
-        silent = visit.request.method == "HEAD" or reply.status == 204
-        if silent and not isinstance(reply.body, bytes):
-            reply.body.close()
         return JournaledBody(
-            b"" if silent else reply.body,
-            visit.input.on_answer(),
-            lambda sent: self._leave(visit, reply.status, sent),
+            body, visit.input.on_answer(), lambda sent: self._leave(visit, reply.status, sent)
         )
+
+    def _record_answer(
+        self, visit: _Visit, reply: Reply, body: bytes | Body, headers: Headers
+    ) -> None:
+        """Tell the journal what is going to be sent, before the client can have it.
+
+        A body in memory leaves at once: it is recorded as sent, and put right if it is not.
+        """
+        if visit.number is None:
+            return
+        known: dict[str, Any] = {
+            "status": reply.status,
+            "bytes_in": visit.input.count,
+            "answer_headers": headers,
+            "answer_text": _excerpt(reply),
+        }
+        if isinstance(body, bytes) and visit.input.on_answer() is None:
+            visit.expected = len(body)
+            known["bytes_out"] = len(body)
+            known["duration_s"] = time.monotonic() - visit.started_s
+        self._state.journal.amend(visit.number, **known)
 
     def _date(self) -> str:
         """Return the time for the Date header; made once a second."""
@@ -128,11 +157,13 @@ class Service:
             raw_path,
             query,
             test=request.headers.get("X-Conformance-Test"),
-            request_headers=tuple(request.headers.items()),
+            request_headers=environ.get(HEADERS) or tuple(request.headers.items()),
         )
         return _Visit(environ, request, route, facts, caller, number, started_s, stream)
 
     def _identify(self, environ: WSGIEnvironment, request: Request) -> Caller | Refusal:
+        if CREDENTIALS.isdisjoint(environ):
+            return self._stranger
         try:
             return self._state.users.identify(request.headers, environ.get(CERTIFICATE_USER))
         except Refusal as refusal:
@@ -143,6 +174,8 @@ class Service:
             self._state.journal.amend(visit.number, **values)
 
     def _leave(self, visit: _Visit, status: int, sent: int) -> None:
+        if sent == visit.expected:
+            return
         self._amend(
             visit,
             status=status,
@@ -168,8 +201,7 @@ class Service:
         except (Dropped, FaultNotPossible):
             raise
         except Exception as error:
-            logger.exception("%s %s", visit.request.method, visit.environ["RAW_URI"])
-            reply = text_reply(500, f"unexpected exception: {type(error).__name__}: {error}")
+            reply = _defect(visit.environ, error)
         if verdict is None or call is None:
             return reply
         return self._effects.after(verdict, call, reply)
@@ -218,6 +250,12 @@ class Service:
         else:
             return reply
         return replace(reply, headers=(*reply.headers, *identity))
+
+
+def _defect(environ: WSGIEnvironment, error: Exception) -> Reply:
+    """Log a defect of the fake and answer as the real services do, in one line."""
+    logger.exception("%s %s", environ["REQUEST_METHOD"], environ["RAW_URI"], exc_info=error)
+    return text_reply(500, f"unexpected exception: {type(error).__name__}: {error}")
 
 
 def _stated_length(reply: Reply) -> int:
