@@ -11,11 +11,13 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from fakevospace.access import Caller
 from fakevospace.names import encode_path
 from fakevospace.nodes import Kind, Node
 from fakevospace.properties import (
+    AVAILABLE_SPACE,
     CONTENT_DATE,
     CREATOR,
     DATE,
@@ -25,6 +27,7 @@ from fakevospace.properties import (
     READABLE,
     WRITABLE,
 )
+from fakevospace.quotas import quota_of, used_bytes
 from fakevospace.space import Space
 
 
@@ -59,6 +62,7 @@ class NodeRecord:
     children: tuple[NodeRecord, ...] | None
 
 
+@lru_cache(maxsize=4096)  # nodes are asked for far more often than they change
 def date_text(date_ms: int) -> str:
     """Write a date as `core#date` has it: UTC, milliseconds, no zone."""
     moment = datetime.fromtimestamp(date_ms // 1000, UTC)
@@ -70,6 +74,10 @@ def shown_properties(space: Space, node: Node) -> dict[str, str]:
     shown = dict(node.properties)
     shown[DATE] = date_text(node.date_ms)
     shown.setdefault(CREATOR, node.owner)
+    if (limit := quota_of(node)) is not None:
+        used = used_bytes(node)
+        shown[LENGTH] = str(used)
+        shown[AVAILABLE_SPACE] = str(max(0, limit - used))
     if node.kind.holds_bytes:
         shown[LENGTH] = str(node.length)
         if node.md5 is not None:

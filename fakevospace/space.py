@@ -9,25 +9,27 @@ Not thread safe: every call with the lock of `State` held.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 
 from fakevospace.access import Caller
+from fakevospace.drafts import DraftRules
 from fakevospace.names import node_uri, split_path, split_uri
 from fakevospace.nodes import Children, Kind, Node, NodeDraft
 from fakevospace.personality import Personality
 from fakevospace.properties import (
+    CREATOR,
     IS_LOCKED,
     IS_PUBLIC,
     MD5,
-    check_known,
     inherited,
     merged,
-    settable,
 )
 from fakevospace.refusals import (
     Refusal,
     container_not_found,
     duplicate_node,
     invalid_argument,
+    link_found,
     node_not_found,
     permission_denied,
     unreadable_link,
@@ -41,9 +43,15 @@ MAX_HOPS = 20
 class Space:
     """The rules of one service over its tree."""
 
-    def __init__(self, personality: Personality, tree: Tree) -> None:
+    def __init__(self, personality: Personality, tree: Tree, groups: Collection[str] = ()) -> None:
+        """Take the rules and the tree.
+
+        Args:
+            groups: URIs of the groups that exist, where the service looks; none: any does.
+        """
         self.personality = personality
         self.tree = tree
+        self.drafts = DraftRules(personality, groups)
 
     def uri(self, path: str) -> str:
         """Return the URI of a path of this service."""
@@ -54,11 +62,14 @@ class Space:
 
         Raises:
             Refusal: 404 for a missing node or a link that leads nowhere, 400 for a link out of
-                the service, 403 for a container on the way that the caller cannot read.
+                the service or one that is not followed, 403 for a container on
+                the way that the caller cannot read.
         """
         node, hops = self.tree.root, 0
         wanted = path.split("/") if path else []
         while True:
+            if node.kind is Kind.LINK and wanted and not self.personality.follows_links:
+                raise link_found(self.uri(node.path))
             if node.kind is Kind.LINK and (wanted or follow_leaf):
                 hops += 1
                 if hops > MAX_HOPS:
@@ -68,15 +79,18 @@ class Space:
             if not wanted:
                 return node
             if node.kind is not Kind.CONTAINER:
-                raise self._missing(path, hops)
+                raise self._missing(path, hops, inside=len(wanted) > 1)
             if not caller.can_read(node):
                 raise permission_denied(self.uri(node.path))
             child = node.children.get(wanted[0])
             if child is None:
-                raise self._missing(path, hops)
+                raise self._missing(path, hops, inside=len(wanted) > 1)
             node, wanted = child, wanted[1:]
 
-    def _missing(self, path: str, hops: int) -> Refusal:
+    def _missing(self, path: str, hops: int, *, inside: bool) -> Refusal:
+        """Say that a node is missing, or what is inside the path to it."""
+        if inside and not hops and self.personality.container_faults:
+            return container_not_found(self.uri(split_path(path)[0]))
         return unreadable_link(self.uri(path)) if hops else node_not_found(self.uri(path))
 
     def _link_path(self, link: Node) -> list[str]:
@@ -92,15 +106,19 @@ class Space:
         """Find the container that a node at `path` would be in, following links.
 
         Raises:
-            Refusal: 404 ContainerNotFound; it is missing, or is no container.
+            Refusal: 404 ContainerNotFound; it is missing, or is no container.  400 LinkFound; it
+                is a link, where those are not followed.
         """
         parent_path, _ = split_path(path)
         try:
-            parent = self.resolve(parent_path, caller, follow_leaf=True)
+            follow = self.personality.follows_links
+            parent = self.resolve(parent_path, caller, follow_leaf=follow)
         except Refusal as refusal:
             if refusal.status == 404:
                 raise container_not_found(self.uri(parent_path)) from None
             raise
+        if parent.kind is Kind.LINK:
+            raise link_found(self.uri(parent_path))
         if parent.kind is not Kind.CONTAINER:
             raise container_not_found(self.uri(parent_path))
         return parent
@@ -128,16 +146,18 @@ class Space:
         if parent.children.get(name) is not None:
             raise duplicate_node(self.uri(path))
         self.check_entries_writable(parent, caller)
-        given = self._accepted(draft, caller)
+        if caller.rules.is_allocation_parent(parent) and not caller.sets_admin_properties:
+            raise permission_denied(self.uri(path))
+        given = self.drafts.accepted(draft, caller)
         node = Node(
             self.tree.next_number(),
             name,
             draft.kind,
             parent,
-            caller.name or "",
+            given.pop(CREATOR, None) or caller.name or "",
             self.tree.next_date_ms(),
             properties={IS_PUBLIC: "false"} | inherited(parent.properties, given),
-            target=self._checked_target(draft),
+            target=self.drafts.checked_target(draft),
         )
         node.properties = merged(node.properties, given)
         if node.kind is Kind.CONTAINER:
@@ -146,31 +166,6 @@ class Space:
             node.storage_id = str(uuid.uuid4())
         self.tree.enter(node)
         return node
-
-    def _accepted(self, draft: NodeDraft, caller: Caller) -> dict[str, str | None]:
-        check_known(draft.properties)
-        locks = self.personality.locks
-        given = settable(draft.properties, admin=caller.admin, locks=locks)
-        if given and draft.kind is Kind.LINK and not self.personality.link_properties:
-            raise invalid_argument("cannot set properties on a link node")
-        return given
-
-    def _checked_target(self, draft: NodeDraft) -> str | None:
-        if draft.kind is not Kind.LINK:
-            return None
-        target = draft.target or ""
-        if not target:
-            raise invalid_argument("link node without target")
-        if self.personality.relative_links:
-            if target.startswith("file://"):
-                return target
-            authority, path = split_uri(target)
-            if authority != self.personality.authority:
-                raise invalid_argument(f"link target in another service: {target}")
-            return self.uri(path)
-        if target.startswith("file://"):
-            raise invalid_argument(f"link target not supported: {target}")
-        return target
 
     def update(self, path: str, draft: NodeDraft, caller: Caller) -> Node:
         """Merge properties into a node (section 4.5); locks do not count here.
@@ -183,7 +178,16 @@ class Space:
             raise invalid_argument(f"cannot change node type to {draft.kind.value}")
         if not caller.can_write(node):
             raise permission_denied(self.uri(path))
-        changes = self._accepted(draft, caller)
+        return self.apply(node, draft, caller)
+
+    def apply(self, node: Node, draft: NodeDraft, caller: Caller) -> Node:
+        """Merge a document's properties into a node that the caller may change.
+
+        Raises:
+            Refusal: 400 a property is refused.
+        """
+        changes = self.drafts.accepted(draft, caller)
+        node.owner = changes.pop(CREATOR, None) or node.owner
         node.properties = {IS_PUBLIC: "false"} | merged(node.properties, changes)
         drops = self.personality.full_post_drops_md5 and not caller.admin
         if drops and MD5 in draft.properties:
@@ -191,22 +195,32 @@ class Space:
         self.tree.touch(node)
         return node
 
-    def delete(self, path: str, caller: Caller) -> Node:
+    def delete(self, path: str, caller: Caller) -> list[Node]:
         """Take a node out of the tree (section 4.6); a link itself, never its target.
 
+        Returns:
+            The node, and those that were below it where the service deletes them too.
         Raises:
             Refusal: 404, 403 no permission on the container or a lock, 400 not empty.
         """
         node = self.resolve(path, caller)
+        self.check_deletable(node, caller)
+        if len(node.children) and not self.personality.recursive_delete:
+            raise unsupported(f"container node '{node.name}' is not empty")
+        gone = [node]
+        for one in gone:  # grows while it is walked
+            gone.extend(one.children)
+        for one in reversed(gone):
+            self.tree.discard(one)
+        return gone
+
+    def check_deletable(self, node: Node, caller: Caller) -> None:
+        """Raise 403 unless the caller may delete a node: permission and locks, not contents."""
         if node.parent is None:
-            raise permission_denied(self.uri(path))
+            raise permission_denied(self.uri(node.path))
         self.check_entries_writable(node.parent, caller)
         if self.is_locked(node):
-            raise permission_denied(self.uri(path))
-        if len(node.children):
-            raise unsupported(f"container node '{node.name}' is not empty")
-        self.tree.discard(node)
-        return node
+            raise permission_denied(self.uri(node.path))
 
     def move(self, source_path: str, destination_path: str, caller: Caller) -> Node:
         """Move a node (section 5.4): rename, or into an existing container; never overwrites.
@@ -219,10 +233,12 @@ class Space:
         node = self.resolve(source_path, caller)
         if node.parent is None:
             raise permission_denied(self.uri(source_path))
-        container, name = self._destination(node, destination_path, caller)
-        inside = f"/{container.path}"
-        if node.kind is Kind.CONTAINER and f"/{node.path}" in inside:
-            # A substring test, as the real service has it: a sibling /a/dir2 of /a/dir is hit too.
+        container, name = self.destination(node, destination_path, caller)
+        inside, own = f"/{container.path}", f"/{node.path}"
+        below = f"{inside}/".startswith(f"{own}/")
+        # The real service tests for a substring: a sibling /a/dir2 of /a/dir is hit too.
+        below = below or (own in inside and self.personality.substring_moves)
+        if node.kind is Kind.CONTAINER and below:
             raise invalid_argument(f"Cannot move container node into its descendants: {inside}")
         if container.children.get(name) is not None:
             raise duplicate_node(f"/{container.path}/{name}")
@@ -234,7 +250,12 @@ class Space:
         self.tree.enter(node)
         return node
 
-    def _destination(self, node: Node, path: str, caller: Caller) -> tuple[Node, str]:
+    def destination(self, node: Node, path: str, caller: Caller) -> tuple[Node, str]:
+        """Say into which container a node goes, and under which name (section 5.4).
+
+        Raises:
+            Refusal: 404 there is no container, 409 a data node is in the way.
+        """
         try:
             found = self.resolve(path, caller, follow_leaf=True)
         except Refusal as refusal:

@@ -10,6 +10,7 @@ before; every change is told to the log before the call returns.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -77,10 +78,25 @@ class Tree:
         self._last_ms = max(int(self._clock() * 1000), self._last_ms + 1)
         return self._last_ms
 
+    def follow_clock(self) -> None:
+        """Let dates go back, once: the clock was set."""
+        self._last_ms = 0
+
     def next_number(self) -> int:
         """Return the number of a new node; none is given twice."""
         self._last_number += 1
         return self._last_number
+
+    def reserve_numbers(self, count: int) -> int:
+        """Set numbers aside for nodes that are made later; return the first of them."""
+        first = self._last_number + 1
+        self._last_number += count
+        return first
+
+    def know(self, node: Node) -> None:
+        """Make a node that nobody entered known by the name of its bytes."""
+        if node.storage_id is not None:
+            self._by_storage_id[node.storage_id] = node
 
     def by_storage_id(self, storage_id: str) -> Node | None:
         """Return the data node whose bytes have that name, None when it is gone."""
@@ -121,9 +137,32 @@ class Tree:
         if self._directory_times:
             self.touch(node.parent)
 
+    def copied(self, node: Node, container: Node, name: str, owner: str) -> Node:
+        """Make a copy of a node in a container, without bytes and without children.
+
+        Returns:
+            The new node, already part of the tree.
+        """
+        copy = Node(
+            self.next_number(),
+            name,
+            node.kind,
+            container,
+            owner,
+            self.next_date_ms(),
+            properties=dict(node.properties),
+            target=node.target,
+        )
+        if copy.kind is Kind.CONTAINER:
+            copy.children = Children()
+        if copy.kind.holds_bytes:
+            copy.storage_id = str(uuid.uuid4())
+        self.enter(copy)
+        return copy
+
     def discard(self, node: Node) -> None:
         """Take a node without children out of the tree for good, whoever asks."""
         self.leave(node)
         if node.storage_id is not None:
-            del self._by_storage_id[node.storage_id]
+            self._by_storage_id.pop(node.storage_id, None)
         self._log.removed(node)
