@@ -61,7 +61,8 @@ class Personality:
         relative_links: link targets are rewritten to the service's own authority.
         follows_links: a link inside a path is followed; else 400 LinkFound.
         content_date: data nodes show `core#content-date`.
-        directory_times: a container's date moves with its entries, as a directory's mtime.
+        directory_times: dates are a file system's: a container's moves with its entries, and
+            moving a node keeps its own.
         full_post_drops_md5: an update by a non-admin that names core#MD5 removes it (section 8).
         refuses_read_only: a read-only property in a document is 403; else silently ignored.
         later_properties: publicread, mtime, ctime and btime are known; else 400.

@@ -246,7 +246,8 @@ class Space:
             self.check_entries_writable(one, caller)
         self.tree.leave(node)
         node.parent, node.name, node.owner = container, name, caller.name or ""
-        node.date_ms = self.tree.next_date_ms()
+        if not self.personality.directory_times:  # rename(2) keeps the modification time
+            node.date_ms = self.tree.next_date_ms()
         self.tree.enter(node)
         return node
 
