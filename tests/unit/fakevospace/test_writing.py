@@ -65,6 +65,8 @@ def test_what_is_written_is_read(record: NodeRecord) -> None:
 
 
 def test_what_xml_cannot_hold_becomes_a_question_mark() -> None:
-    record = NodeRecord("a\x00b\ud800\t", Kind.DATA, (("k", "\x1b\ufffe\n", False),), False, None, None)
+    record = NodeRecord(
+        "a\x00b\ud800\t", Kind.DATA, (("k", "\x1b\ufffe\n", False),), False, None, None
+    )
     found = read(etree.fromstring(write_node(record)))
     assert found.uri == "a?b?\t" and found.properties == (("k", "??\n", False),)
