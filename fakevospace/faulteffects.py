@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from werkzeug.wrappers import Request
 
 from fakevospace.endpoints.jobs import jobs as job_endpoint
+from fakevospace.endpoints.jobs import runs_at_post
 from fakevospace.exchange import Dropped, Exchange, Reply, http_date, text_reply, xml_reply
 from fakevospace.faultactions import (
     NEED_CONNECTION,
@@ -142,7 +143,7 @@ class Effects:
                 return text_reply(200, "")
             case StaleListing():
                 self._remember(verdict, call, reply)
-            case StuckJob(phase) if self._state.personality.moves_at_post and reply.status == 303:
+            case StuckJob(phase) if reply.status == 303 and self._runs_at_post(call):
                 location = dict(reply.headers).get("Location", "")
                 self._hold_job(verdict, call, location.rpartition("/")[2], phase)
             case MalformedXml() if is_xml(reply) and isinstance(reply.body, bytes):
@@ -247,6 +248,10 @@ class Effects:
         if not self._hold_job(verdict, call, number, phase):
             return None
         return Reply(303, (("Location", call.request.base_url.removesuffix("/phase")),))
+
+    def _runs_at_post(self, call: Call) -> bool:
+        making = call.request.method == "POST" and job_of(call) is None
+        return making and runs_at_post(self._state, Exchange(call.request, call.caller))
 
     def _hold_job(self, verdict: Verdict, call: Call, number: str, phase: str) -> bool:
         """Put a pending job into a phase, and run it when the faults are lifted."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 CERTIFICATE_USER = "fakevospace.certificate_user"  # environ: who the client's certificate is for
+FAULT = re.compile(r"\A([A-Z][A-Za-z]+): ")
 GONE = "fakevospace.client_gone"  # environ: a function that tells whether the client went away
 RESET = "fakevospace.reset"  # environ: a function that resets the connection
 CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
@@ -235,7 +236,10 @@ class Service:
 
     def _refused(self, visit: _Visit, refusal: Refusal) -> Reply:
         caller = NOBODY if isinstance(visit.caller, Refusal) else visit.caller
-        reply = text_reply(refusal.status, refusal.text, refusal.headers)
+        text = refusal.text
+        if not self._state.personality.fault_colon:
+            text = FAULT.sub(r"\1 ", text)
+        reply = text_reply(refusal.status, text, refusal.headers)
         return reply if visit.route.is_control else self._with_identity(reply, caller)
 
     def _with_identity(self, reply: Reply, caller: Caller) -> Reply:
