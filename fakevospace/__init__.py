@@ -5,7 +5,7 @@ It speaks what the deployed services speak, and the bare specification (personal
 loopback interface, and in process it opens no socket at all.
 """
 
-from fakevospace.fake import FakeVOSpace, InProcessFake, ServedFake
+from fakevospace.fake import FakeVOSpace
 from fakevospace.faultboard import FaultNotPossible
 from fakevospace.faultplans import BadPlan, parse_plan
 from fakevospace.faults import (
@@ -32,6 +32,7 @@ from fakevospace.faults import (
     WrongDigest,
     WrongLength,
 )
+from fakevospace.fronts import InProcessFake, ServedFake
 from fakevospace.nodetable import DataDirectoryError
 from fakevospace.personality import UnknownPersonality
 

@@ -23,7 +23,8 @@ from fakevospace.access import CHALLENGES, Caller
 from fakevospace.bodies import FaultyInput, JournaledBody
 from fakevospace.exchange import Body, BodyTimeout, Dropped, Exchange, Reply, http_date, text_reply
 from fakevospace.faultboard import FaultNotPossible, Verdict
-from fakevospace.faulteffects import Call, Effects
+from fakevospace.faultcalls import Call
+from fakevospace.faulteffects import Effects
 from fakevospace.faults import Facts, Span
 from fakevospace.journal import Headers
 from fakevospace.refusals import Refusal, request_timeout

@@ -10,7 +10,7 @@ from fakevospace.describe import NodeRecord
 from fakevospace.documents import VOS, XSI, write_node
 from fakevospace.nodes import Kind
 
-TEXTS = st.text(st.characters(min_codepoint=0x20, exclude_characters="￾￿"), max_size=30)
+TEXTS = st.text(st.characters(min_codepoint=0x20, exclude_characters="\ufffe\uffff"), max_size=30)
 RECORDS = st.recursive(
     st.builds(
         NodeRecord, TEXTS, st.sampled_from(Kind), st.none() | st.lists(
@@ -65,6 +65,8 @@ def test_what_is_written_is_read(record: NodeRecord) -> None:
 
 
 def test_what_xml_cannot_hold_becomes_a_question_mark() -> None:
-    record = NodeRecord("a\x00b\ud800\t", Kind.DATA, (("k", "\x1b￾\n", False),), False, None, None)
+    record = NodeRecord(
+        "a\x00b\ud800\t", Kind.DATA, (("k", "\x1b\ufffe\n", False),), False, None, None
+    )
     found = read(etree.fromstring(write_node(record)))
     assert found.uri == "a?b?\t" and found.properties == (("k", "??\n", False),)
