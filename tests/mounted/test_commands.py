@@ -81,6 +81,14 @@ def test_paths_inside_a_mount(make_mount: MakeMount, tmp_path: Path) -> None:
     assert json.loads(run("sh", "-c", words, "sh", deep, env=mount.env).stdout)["pid"] == mount.pid
 
 
+def test_a_path_through_a_symbolic_link(make_mount: MakeMount, tmp_path: Path) -> None:
+    """~/data -> the mount: as users have it."""
+    mount = make_mount("vault", prepare=lambda fake: fake.put("file", b"x"))
+    (tmp_path / "link").symlink_to(mount.path)
+    for path in (tmp_path / "link", tmp_path / "link" / "file"):
+        assert json.loads(mount.vofs("status", "--json", path).stdout)["pid"] == mount.pid
+
+
 @pytest.mark.parametrize("command", ["status", "wait", "drop", "unmount"])
 def test_outside_any_mount(make_mount: MakeMount, tmp_path: Path, command: str) -> None:
     """One line, an exit code that is no success, no traceback."""
@@ -285,7 +293,7 @@ def test_a_container_below_the_root(make_mount: MakeMount, personality: str) -> 
     assert mount.status(code=0)["service"].endswith("/a/b")
 
 
-@pytest.mark.parametrize("how", ["--token X", "--token=X", "--token-file", "env"])
+@pytest.mark.parametrize("how", ["--token X", "--token=X", "-o token=X", "--token-file", "env"])
 def test_a_token_is_not_shown(make_mount: MakeMount, tmp_path: Path, how: str) -> None:
     """Not in the command line of the daemon, not in status, not in the log; and it works."""
     secret = "very-secret-token"

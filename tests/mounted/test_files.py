@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,28 @@ def test_R15_append_after_the_file_grew_on_the_service(corner: Corner) -> None:
     eventually(lambda: path.read_bytes() == b"much longer than before\n")
     shell('echo end >> "$1"', path)
     assert corner.get("log") == b"much longer than before\nend\n"
+
+
+def test_two_processes_append(corner: Corner) -> None:
+    """Two processes appending lines at once: no line is lost or torn."""
+    path = corner.put("log", b"")
+    shell(
+        'for who in a b; do (for n in $(seq 50); do echo "$who$n" >> "$1"; done) & done; wait',
+        path,
+    )
+    lines = path.read_bytes().split()
+    assert sorted(lines) == sorted(b"%s%d" % (w, n) for w in (b"a", b"b") for n in range(1, 51))
+    eventually(lambda: corner.get("log") == path.read_bytes())
+
+
+def test_R15_appending_again_and_again_costs_no_second(corner: Corner) -> None:
+    """The kernel keeps count of the size while it writes: an open waits for a stale size only when
+    somebody else changed the file."""
+    path = corner.put("log", b"")
+    began = time.monotonic()
+    shell('for n in 1 2 3 4 5 6; do echo $n >> "$1"; done', path)
+    assert time.monotonic() - began < 2
+    assert corner.get("log") == b"1\n2\n3\n4\n5\n6\n"
 
 
 def test_sparse_writes_leave_zeros(corner: Corner) -> None:

@@ -201,6 +201,25 @@ def test_B20_unlink(corner: Corner) -> None:
     assert errno_of(lambda: os.unlink(corner.path / "dir")) == "EISDIR"
 
 
+def test_B20_unlink_while_open(corner: Corner) -> None:
+    """Reads and writes go on, also of bytes that were not here yet; the node goes in the end."""
+    data = pattern(3 * MB, seed=7)
+    path = corner.put("file", data)
+    descriptor = os.open(path, os.O_RDWR)
+    assert os.pread(descriptor, 10, 0) == data[:10]
+    os.unlink(path)
+    assert os.listdir(corner.path) == []
+    assert errno_of(lambda: os.stat(path)) == "ENOENT"
+    assert os.pread(descriptor, 100, 3 * MB - 100) == data[-100:]
+    os.pwrite(descriptor, b"still", 5)
+    assert os.pread(descriptor, 10, 0) == data[:5] + b"still"
+    assert os.fstat(descriptor).st_size == len(data)
+    os.close(descriptor)
+    eventually(lambda: errno_of(lambda: corner.get("file")) != "")
+    assert os.listdir(corner.path) == []
+    eventually(lambda: os.listdir(corner.path) == [])
+
+
 def test_B20_unlink_of_a_new_file_while_open(corner: Corner) -> None:
     """A temporary file that nobody else ever sees: nothing of it reaches the service."""
     with open(corner.path / "tmp", "w+b", buffering=0) as file:
@@ -474,6 +493,62 @@ def test_B5_chmod_that_changes_nothing(corner: Corner) -> None:
     assert corner.fake.journal.count(method="POST", endpoint="nodes") == 0
 
 
+def test_R17_no_operation_is_ever_ENOSYS(corner: Corner) -> None:
+    """Every system call that reaches a file system: it works, or it says something else; for
+    ENOSYS the kernel would never ask again, and flush and fsync be silently off."""
+    path, missing = corner.put("file", b"bytes"), corner.path / "missing"
+    fd, directory = os.open(path, os.O_RDWR), os.open(corner.path, os.O_RDONLY)
+    link = corner.path / "link"
+    calls: dict[str, Callable[[], object]] = {
+        "link": lambda: os.link(path, link),
+        "symlink": lambda: os.symlink("file", link),
+        "readlink": lambda: os.readlink(path),
+        "mkfifo": lambda: os.mkfifo(missing),
+        "mknod device": lambda: os.mknod(missing, stat.S_IFCHR | 0o600, os.makedev(1, 3)),
+        "mknod socket": lambda: os.mknod(missing, stat.S_IFSOCK | 0o600),
+        "setxattr": lambda: os.setxattr(path, "user.vos.x", b"1"),
+        "setxattr system": lambda: os.setxattr(path, "system.posix_acl_access", b"1"),
+        "removexattr": lambda: os.removexattr(path, "user.vos.length"),
+        "listxattr": lambda: os.listxattr(path),
+        "getxattr system": lambda: os.getxattr(path, "system.posix_acl_access"),
+        "getxattr directory": lambda: os.getxattr(corner.path, "user.vofs.state"),
+        "chmod": lambda: os.chmod(path, 0o777),
+        "fchmod": lambda: os.fchmod(fd, 0o777),
+        "chown": lambda: os.chown(path, 1, 1),
+        "fchown": lambda: os.fchown(fd, 1, 1),
+        "utimes": lambda: os.utime(fd),
+        "statvfs": lambda: os.fstatvfs(fd),
+        "access": lambda: os.access(path, os.X_OK),
+        "fsync": lambda: os.fsync(fd),
+        "fdatasync": lambda: os.fdatasync(fd),
+        "fsync directory": lambda: os.fsync(directory),
+        "ftruncate": lambda: os.ftruncate(fd, 3),
+        "fallocate": lambda: os.posix_fallocate(fd, 0, 100),
+        "fadvise": lambda: os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED),
+        "seek data": lambda: os.lseek(fd, 0, os.SEEK_DATA),
+        "seek hole": lambda: os.lseek(fd, 0, os.SEEK_HOLE),
+        "copy_file_range": lambda: os.copy_file_range(fd, fd, 1, 0, 1),
+        "sendfile": lambda: os.sendfile(fd, fd, 0, 1),
+        "lockf": lambda: fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB),
+        "flock": lambda: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB),
+        "ioctl": lambda: fcntl.ioctl(fd, 0x5401, b"\0" * 64),
+        "flags": lambda: fcntl.ioctl(fd, 0x80086601, b"\0" * 8),
+        "O_TMPFILE": lambda: os.close(os.open(corner.path, os.O_TMPFILE | os.O_RDWR)),
+        "O_DIRECT": lambda: os.close(os.open(path, os.O_DIRECT | os.O_RDONLY)),
+        "rename": lambda: os.rename(path, corner.path / "renamed"),
+        "rename back": lambda: os.rename(corner.path / "renamed", path),
+        "close a duplicate": lambda: os.close(os.dup(fd)),
+    }
+    found = {name: errno_of(call) for name, call in calls.items()}
+    print(found)
+    os.close(fd)
+    os.close(directory)
+    assert "ENOSYS" not in found.values(), found
+    unix = {name: found[name] for name in ("fsync", "fdatasync", "lockf", "flock", "fallocate")}
+    assert unix.pop("fallocate") in ("", "EOPNOTSUPP")
+    assert set(unix.values()) == {""}, found
+
+
 @pytest.mark.parametrize(
     ("call", "expected"),
     [
@@ -494,6 +569,22 @@ def test_B22_what_a_VOSpace_cannot_hold(corner: Corner, call: str, expected: str
     }
     assert errno_of(calls[call]) == expected
     assert os.listdir(corner.path) == ["file"]
+
+
+def test_B22_mknod_of_a_regular_file_makes_one(corner: Corner) -> None:
+    """mknod(2) as some programs create files."""
+    os.mknod(corner.path / "new", stat.S_IFREG | 0o600)
+    assert os.listdir(corner.path) == ["new"]
+    eventually(lambda: errno_of(lambda: corner.get("new")) == "")
+
+
+def test_R16_a_new_file_is_never_missing_from_a_listing(corner: Corner) -> None:
+    """A listing under way while an upload ends: the name is in it, be it from here or there."""
+    for number in range(60):
+        path = corner.path / f"new{number}"
+        os.mknod(path, stat.S_IFREG | 0o600)
+        assert path.name in os.listdir(corner.path)
+        assert os.stat(path).st_size == 0
 
 
 def test_B27_locks_between_processes(corner: Corner) -> None:

@@ -46,6 +46,12 @@ def ready(make_mount: MakeMount) -> Mounted:
     return made
 
 
+def test_the_line_is_alone_on_stderr(ready: Mounted, where: list[str]) -> None:
+    """Without --log, in the foreground, nothing else is said."""
+    words = ["--min-free", "50", "--cache-dir", str(ready.cache), "vault:missing"]
+    refuse(ready, SERVICE, *where, *words, ready.path, says="does not exist")
+
+
 def refuse(mount: Mounted, code: int, *words: str | Path, says: str = "") -> str:
     """Run `mountvofs`, require its exit code and a single line; returns the line."""
     done = mount.mountvofs(*map(str, words), code=None)
@@ -308,6 +314,13 @@ def test_the_default_cache_below_the_mount_point(ready: Mounted, where: list[str
     words = ["--min-free", "50", "--log", str(ready.log), "vault:", str(ready.path)]
     refuse(ready, MOUNT, *where, *words, says="below")
     assert os.listdir(ready.path) == []
+
+
+def test_a_log_that_cannot_be_written(ready: Mounted, where: list[str]) -> None:
+    """--log in a directory that is not there."""
+    words = ready.words("--log", str(ready.path.parent / "no" / "log"))
+    line = refuse_any(ready, (USAGE, MOUNT), [*where, *words])
+    assert "/no/log" in line
 
 
 # -- FUSE -----------------------------------------------------------------------------------------

@@ -7,9 +7,11 @@ lifted.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -156,6 +158,27 @@ def test_R19_close_wait_0_never_waits(make_mount: MakeMount, personality: str) -
     assert [mount.fake.get(f"f{n}") for n in range(50)] == [b"%d" % n for n in range(50)]
 
 
+def test_R19_only_the_opener_waits(make_mount: MakeMount) -> None:
+    """A process that inherited the descriptor closes it without waiting, also of what its opener
+    wrote; the opener's own close waits all the same, though it wrote nothing since."""
+    mount = make_mount("vault")
+    mount.fake.faults.add(HOLD_PUTS)
+    descriptor = os.open(mount.path / "new", os.O_WRONLY | os.O_CREAT, 0o644)
+    os.write(descriptor, DATA)
+    os.set_inheritable(descriptor, True)
+    child = os.posix_spawn("/bin/true", ["true"], os.environ)
+    assert os.waitpid(child, 0)[1] == 0
+    mount.fake.faults.wait_until_hanging()
+    with ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(os.close, descriptor)
+        with suppress(TimeoutError):  # that it waits cannot be seen at a gate
+            closing.result(0.3)
+            raise AssertionError("close returned before the upload was done")
+        mount.fake.faults.clear()
+        closing.result(LIMIT_S)
+    assert mount.fake.get("new") == DATA
+
+
 def test_R20_a_hanging_upload_stops_nobody(make_mount: MakeMount, personality: str) -> None:
     """While PUTs hang: reading, writing, listing and making other names go on."""
     mount = make_mount(
@@ -212,6 +235,28 @@ def test_B25_SIGKILL_between_copy_and_upload(
     assert mount.fake.get("file") == DATA
     mount.remount(fresh_cache=True)
     assert (mount.path / "file").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("after_bytes", [None, MB], ids=["before the body", "in the body"])
+def test_R2_SIGKILL_after_a_change_in_place(
+    make_mount: MakeMount, personality: str, after_bytes: int | None
+) -> None:
+    """R2, R6: ten bytes changed in a file that is not here, killed while they are sent.  A service
+    that truncates has lost the rest by then: all of it must be in the cache, and arrives whole."""
+    mount = make_mount(
+        personality, "--close-wait", "0", "--settle", "1", prepare=lambda f: f.put("file", DATA)
+    )
+    mount.fake.faults.add(hold(after_bytes))
+    with open(mount.path / "file", "r+b", buffering=0) as file:
+        os.pwrite(file.fileno(), b"0123456789", MB)
+    mount.fake.faults.wait_until_hanging()
+    mount.kill9()
+    mount.fake.faults.clear()
+    mount.mount()
+    expected = DATA[:MB] + b"0123456789" + DATA[MB + 10 :]
+    assert (mount.path / "file").read_bytes() == expected
+    mount.wait()
+    assert mount.fake.get("file") == expected
 
 
 def test_R18_SIGKILL_of_a_mount_with_open_files(make_mount: MakeMount, personality: str) -> None:
@@ -486,3 +531,19 @@ def test_R12_a_change_while_it_is_read_is_an_error_not_a_mixture(
         except OSError:
             return
         assert found == DATA[2 * MB : 2 * MB + 4096]
+
+
+def test_R11_a_conflict_keeps_both(make_mount: MakeMount, personality: str) -> None:
+    """Changed here and there: the service keeps theirs, ours is kept and listed."""
+    mount = make_mount(personality, "--attr-ttl", "0.2", prepare=lambda f: f.put("file", DATA))
+    mount.expect_error("file cannot be sent")
+    with open(mount.path / "file", "r+b", buffering=0) as file:
+        os.pwrite(file.fileno(), b"ours", 0)
+        mount.fake.put("file", b"theirs")
+        threading.Event().wait(0.3)  # past --attr-ttl: what we know of the node is old
+        assert errno_of(lambda: os.close(os.dup(file.fileno()))) != ""
+    assert mount.fake.get("file") == b"theirs"
+    assert mount.state("file") == "conflict"
+    (upload,) = mount.status(code=1)["uploads"]
+    assert upload["state"] == "conflict"
+    shell('cp "$1" "$2"', mount.path / "file", mount.path / "ours", code=None)
