@@ -445,3 +445,10 @@ def _daemons(mount: Mounted) -> list[str]:
             if os.fsencode(mount.path) in words:
                 found.append(entry.name)
     return found
+
+
+def test_a_ca_file_that_cannot_work(ready: Mounted, tmp_path: Path, where: list[str]) -> None:
+    """--ca-file with a missing file."""
+    words = ready.words("--ca-file", str(tmp_path / "missing.pem"))
+    line = refuse_any(ready, (SERVICE, USAGE), [*where, *words])
+    assert "missing.pem" in line

@@ -547,3 +547,12 @@ def test_R11_a_conflict_keeps_both(make_mount: MakeMount, personality: str) -> N
     (upload,) = mount.status(code=1)["uploads"]
     assert upload["state"] == "conflict"
     shell('cp "$1" "$2"', mount.path / "file", mount.path / "ours", code=None)
+
+
+def test_requests_of_a_sequential_read(make_mount: MakeMount) -> None:
+    """targets.md 1: at most 4 byte requests for a cold 64 MB file read in order."""
+    block = pattern(MB)
+    mount = make_mount("vault", prepare=lambda fake: fake.put("big", block * 64))
+    assert shell('md5sum < "$1"', mount.path / "big")
+    print("sequential read on vault:", mount.requests())
+    assert mount.fake.journal.count(method="GET", endpoint="bytes") <= 4

@@ -73,7 +73,8 @@ def _surviving_threads(before: Snapshot) -> list[threading.Thread]:
     started = [
         thread
         for thread in threading.enumerate()
-        if thread not in before.threads
+        if thread.ident is not None  # else it is only about to start
+        and thread not in before.threads
         and thread is not threading.current_thread()
         and not thread.name.startswith(tuple(prefix for prefix, _ in TOLERATED))
     ]

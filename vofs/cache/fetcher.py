@@ -79,7 +79,6 @@ class Fetcher:
         data = file.read(offset, size)
         if data is not None:
             return data
-        file.note_miss(offset, offset + size)
         while True:
             self._fetch(file, offset, offset + size, inside=False)
             data = file.read(offset, size)

@@ -33,11 +33,6 @@ class Receiving(FileCore):
         self._failure_count = 0
         self._pattern = fetchplan.ReadPattern()
 
-    def note_miss(self, start: int, end: int) -> None:
-        """A read of [start, end) found bytes missing: part of the pattern of its reads."""
-        with self.lock:
-            self._pattern = self._pattern.after(start, end)
-
     def claim_missing(
         self, start: int, end: int, *, ranges: bool
     ) -> tuple[list[Claim], VersionToken | None]:
@@ -47,10 +42,11 @@ class Receiving(FileCore):
             The new claims, empty when others download it all, and the version they want.
         """
         with self.lock:
-            if not self.state.gaps(start, end):
+            free = self.state.unclaimed(start, end)
+            if not free:
                 return [], self.state.base
-            span = fetchplan.plan(self._pattern, start, end, self.state.size, ranges=ranges)
-            self._pattern = self._pattern.planned(span[1])
+            size, wanted = self.state.size, free[0][0]
+            span, self._pattern = fetchplan.plan(self._pattern, wanted, end, size, ranges=ranges)
             return self.state.claim(*span), self.state.base
 
     def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import random
+import ssl
 import sys
 import tempfile
 import threading
@@ -191,6 +192,8 @@ def _connect(options: Namespace, service: ServiceUri, credential: Credential) ->
 
     uri = node_uri(service, service.root)
     clock = SystemClock()
+    if options.ca_file is not None:
+        _check_authorities(options.ca_file)
     try:
         remote = VosRemote(
             service,
@@ -212,6 +215,19 @@ def _connect(options: Namespace, service: ServiceUri, credential: Credential) ->
     except (NodeError, RemoteError) as exc:
         raise ServiceUnusable(f"{uri}: {str(exc) or type(exc).__name__}") from exc
     return retrying
+
+
+def _check_authorities(path: Path) -> None:
+    """Make sure that --ca-file names certificates.
+
+    Raises:
+        ServiceUnusable: it does not.
+    """
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as exc:
+        reason = exc.strerror if type(exc) is not ssl.SSLError else "no certificates in PEM form"
+        raise ServiceUnusable(f"--ca-file {path}: {reason}") from exc
 
 
 def _default_cache(identity: str) -> Path:

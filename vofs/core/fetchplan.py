@@ -4,6 +4,10 @@ Pure.  A file's reads are followed by one small frozen value, `ReadPattern`.  Ra
 blocks they touch; sequential reads fetch a window that grows eightfold, because a window is one
 ranged request whose bytes readers get as they arrive: a long window costs no latency, and the
 number of requests for a whole file stays small (targets.md: at most 4 for 256 MB).
+
+The kernel reads ahead of a program, several requests at a time and in any order.  So a read a
+little beyond the end of a window continues it, from that end on and without a hole, and a read
+inside a window that is still arriving changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from vofs.core.spans import Span
 BLOCK = 64 * 1024
 FIRST_WINDOW = 1024 * 1024
 LARGEST_WINDOW = 512 * 1024 * 1024
-SLACK = 256 * 1024  # the kernel reads ahead of itself, slightly out of order
+KERNEL_AHEAD = 1024 * 1024  # how far beyond a window the kernel's own readahead may begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,39 +27,47 @@ class ReadPattern:
     """What the reads of one file looked like so far.
 
     Attributes:
-        next_offset: where a sequential reader would read next.
-        window: bytes to fetch ahead when it does; 0 before anything looked sequential.
+        next_offset: where a sequential reader finds something missing next.
+        window: bytes that are being fetched up to there; 0 when it did not look sequential.
     """
 
     next_offset: int = 0
     window: int = 0
 
-    def after(self, start: int, end: int) -> ReadPattern:
-        """The pattern after a read of [start, end) that found bytes missing."""
-        if abs(start - self.next_offset) > SLACK:
-            return ReadPattern(end, 0)
-        grown = min(self.window * 8, LARGEST_WINDOW) if self.window else FIRST_WINDOW
-        return ReadPattern(max(end, self.next_offset), grown)
+    def is_inside(self, start: int) -> bool:
+        """Whether `start` lies in the window that is being fetched."""
+        return self.next_offset - self.window <= start < self.next_offset
 
-    def planned(self, end: int) -> ReadPattern:
-        """The pattern once everything up to `end` is being fetched: there the next miss will be."""
-        return ReadPattern(max(end, self.next_offset), self.window) if self.window else self
+    def is_continued_at(self, start: int) -> bool:
+        """Whether a read at `start` goes on where the last ones ended."""
+        return self.next_offset <= start <= self.next_offset + KERNEL_AHEAD
 
 
-def plan(pattern: ReadPattern, start: int, end: int, size: int, *, ranges: bool) -> Span:
-    """The span to fetch for a read of [start, end) of a file of `size` bytes.
+def plan(
+    pattern: ReadPattern, start: int, end: int, size: int, *, ranges: bool
+) -> tuple[Span, ReadPattern]:
+    """What to fetch for a read of [start, end) that found something missing.
 
     Args:
-        pattern: the pattern that already includes this read.
+        pattern: the reads before this one.
         start: first byte that is needed.
         end: one past the last.
         size: size of the file in bytes.
         ranges: whether the service serves ranges; without them the whole body is one stream.
 
     Returns:
-        A span that holds [start, min(end, size)), aligned to blocks.
+        A span that holds [start, min(end, size)), aligned to blocks, and the pattern after it.
     """
     if not ranges:
-        return 0, size
-    wanted = max(end, start + pattern.window)
-    return start // BLOCK * BLOCK, min(size, -(-wanted // BLOCK) * BLOCK)
+        return (0, size), pattern
+    if pattern.is_continued_at(start):
+        grown = min(pattern.window * 8, LARGEST_WINDOW) if pattern.window else FIRST_WINDOW
+        first = pattern.next_offset
+        span = _blocks(first, max(end, first + grown), size)
+        return span, ReadPattern(span[1], grown)
+    span = _blocks(start, end, size)
+    return span, pattern if pattern.is_inside(start) else ReadPattern(span[1], 0)
+
+
+def _blocks(start: int, end: int, size: int) -> Span:
+    return start // BLOCK * BLOCK, min(size, -(-end // BLOCK) * BLOCK)

@@ -180,6 +180,13 @@ class FileState:
         start, end = clip((start, end), (0, self.size))
         return self.present.gaps(start, end)
 
+    def unclaimed(self, start: int, end: int) -> list[Span]:
+        """The parts of [start, end) that are missing and that nobody downloads."""
+        free = SpanSet(self.gaps(start, end))
+        for claim in self._claims.values():
+            free.remove(claim.start, claim.end)
+        return list(free)
+
     def claim(self, start: int, end: int) -> list[Claim]:
         """Claim what is missing in [start, end) and claimed by nobody yet.
 
@@ -187,11 +194,8 @@ class FileState:
             The new claims, disjoint from all others; the caller downloads or releases each.
             Bytes that are missing and not in them are somebody else's: wait for those.
         """
-        free = SpanSet(self.gaps(start, end))
-        for other in self._claims.values():
-            free.remove(other.start, other.end)
         claims = []
-        for gap_start, gap_end in free:
+        for gap_start, gap_end in self.unclaimed(start, end):
             claim = Claim(self._next_claim, gap_start, gap_end, self.epoch)
             self._next_claim += 1
             self._claims[claim.number] = claim
