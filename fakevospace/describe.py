@@ -16,6 +16,7 @@ from fakevospace.access import Caller
 from fakevospace.names import encode_path
 from fakevospace.nodes import Kind, Node
 from fakevospace.properties import (
+    AVAILABLE_SPACE,
     CONTENT_DATE,
     CREATOR,
     DATE,
@@ -25,6 +26,7 @@ from fakevospace.properties import (
     READABLE,
     WRITABLE,
 )
+from fakevospace.quotas import quota_of, used_bytes
 from fakevospace.space import Space
 
 
@@ -70,6 +72,10 @@ def shown_properties(space: Space, node: Node) -> dict[str, str]:
     shown = dict(node.properties)
     shown[DATE] = date_text(node.date_ms)
     shown.setdefault(CREATOR, node.owner)
+    if (limit := quota_of(node)) is not None:
+        used = used_bytes(node)
+        shown[LENGTH] = str(used)
+        shown[AVAILABLE_SPACE] = str(max(0, limit - used))
     if node.kind.holds_bytes:
         shown[LENGTH] = str(node.length)
         if node.md5 is not None:

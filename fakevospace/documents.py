@@ -7,6 +7,7 @@ of the published schemas.  Nothing here knows the tree or a request.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -20,6 +21,8 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 NIL = f"{{{XSI}}}nil"
 XSI_TYPE = f"{{{XSI}}}type"
 LIMIT_BYTES = 32 * 1024
+FORMAT = "ivo://ivoa.net/vospace/core#format"
+ANONYMOUS = "ivo://ivoa.net/sso#anon"  # spelled out by some clients, the same as none
 
 
 def parse_xml(data: bytes) -> etree._Element:
@@ -128,11 +131,14 @@ class TransferDocument:
     """A transfer as clients ask for it and as the service answers.
 
     Attributes:
-        target: URI of the node.
+        target: URI of the node; the first one when there are several.
         direction: one of the four words, or the URI to move to.
         view: None when not given.
         keep_bytes: None when not given (which means true).
         version: None for VOSpace 2.0 documents, whose security methods are not read.
+        more_targets: URIs after the first (packages).
+        view_format: value of the view's format parameter.
+        parameters: (URI, value), as `core#length`.
     """
 
     target: str
@@ -141,6 +147,9 @@ class TransferDocument:
     protocols: tuple[TransferProtocol, ...] = field(default=())
     keep_bytes: bool | None = None
     version: str | None = None
+    more_targets: tuple[str, ...] = ()
+    view_format: str | None = None
+    parameters: tuple[tuple[str, str], ...] = ()
 
 
 def parse_transfer(data: bytes) -> TransferDocument:
@@ -150,25 +159,39 @@ def parse_transfer(data: bytes) -> TransferDocument:
         Refusal: 400 InvalidArgument, 413.
     """
     root = parse_xml(data)
-    target, direction = _text(root, "target"), _text(root, "direction")
-    if root.tag != f"{{{VOS}}}transfer" or target is None or direction is None:
+    targets = [(one.text or "").strip() for one in root.iterfind(f"{{{VOS}}}target")]
+    direction = _text(root, "direction")
+    if root.tag != f"{{{VOS}}}transfer" or not any(targets) or direction is None:
         raise invalid_argument("not a transfer document")
     version = root.get("version")
     view = root.find(f"{{{VOS}}}view")
     keep = _text(root, "keepBytes")
-    protocols = []
+    return TransferDocument(
+        targets[0],
+        direction,
+        None if view is None else view.get("uri"),
+        _protocols(root, version),
+        None if keep is None else keep.lower() in ("true", "1"),
+        version,
+        tuple(targets[1:]),
+        None if view is None else dict(_parameters(view)).get(FORMAT),
+        _parameters(root) if version is not None else (),
+    )
+
+
+def _protocols(root: etree._Element, version: str | None) -> tuple[TransferProtocol, ...]:
+    found = []
     for element in root.iterfind(f"{{{VOS}}}protocol"):
         method = element.find(f"{{{VOS}}}securityMethod")
         security = None if method is None or version is None else method.get("uri")
-        protocols.append(TransferProtocol(element.get("uri") or "", security))
-    return TransferDocument(
-        target,
-        direction,
-        None if view is None else view.get("uri"),
-        tuple(protocols),
-        None if keep is None else keep.lower() in ("true", "1"),
-        version,
-    )
+        security = None if security == ANONYMOUS else security
+        found.append(TransferProtocol(element.get("uri") or "", security))
+    return tuple(found)
+
+
+def _parameters(parent: etree._Element) -> tuple[tuple[str, str], ...]:
+    found = parent.iterfind(f"{{{VOS}}}param")
+    return tuple((one.get("uri") or "", (one.text or "").strip()) for one in found)
 
 
 def write_transfer(transfer: TransferDocument) -> bytes:
@@ -176,10 +199,13 @@ def write_transfer(transfer: TransferDocument) -> bytes:
     root = etree.Element(f"{{{VOS}}}transfer", nsmap={"vos": VOS})
     if transfer.version is not None:
         root.set("version", transfer.version)
-    etree.SubElement(root, f"{{{VOS}}}target").text = transfer.target
+    for target in (transfer.target, *transfer.more_targets):
+        etree.SubElement(root, f"{{{VOS}}}target").text = target
     etree.SubElement(root, f"{{{VOS}}}direction").text = transfer.direction
     if transfer.view is not None:
-        etree.SubElement(root, f"{{{VOS}}}view", uri=transfer.view)
+        view = etree.SubElement(root, f"{{{VOS}}}view", uri=transfer.view)
+        if transfer.view_format is not None:
+            etree.SubElement(view, f"{{{VOS}}}param", uri=FORMAT).text = transfer.view_format
     for protocol in transfer.protocols:
         element = etree.SubElement(root, f"{{{VOS}}}protocol", uri=protocol.uri)
         if protocol.endpoint is not None:
@@ -188,4 +214,14 @@ def write_transfer(transfer: TransferDocument) -> bytes:
             etree.SubElement(element, f"{{{VOS}}}securityMethod", uri=protocol.security_method)
     if transfer.keep_bytes is not None:
         etree.SubElement(root, f"{{{VOS}}}keepBytes").text = str(transfer.keep_bytes).lower()
+    for uri, value in transfer.parameters:
+        etree.SubElement(root, f"{{{VOS}}}param", uri=uri).text = value
+    return to_bytes(root)
+
+
+def write_catalogue(name: str, entry: str, uris: Iterable[str]) -> bytes:
+    """Write a list of properties, views or protocols; `entry` names one of them."""
+    root = etree.Element(f"{{{VOS}}}{name}", nsmap={"vos": VOS})
+    for uri in uris:
+        etree.SubElement(root, f"{{{VOS}}}{entry}", uri=uri)
     return to_bytes(root)

@@ -140,6 +140,11 @@ class Exchange:
         """Scheme, host and port as the client wrote them, without a slash at the end."""
         return self.request.host_url.rstrip("/")
 
+    def root(self, service: str) -> str:
+        """Return the URL of the service, as the client addresses it: with `auth/` or without."""
+        first = self.request.path.split("/")[1:3]
+        return f"{self.base}/{service}{'/auth' if first == [service, 'auth'] else ''}"
+
     @property
     def query(self) -> str:
         """The raw query string."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from fakevospace.access import OWNER, Caller, Users
+from fakevospace.access import AccessRules, Caller, Users
 from fakevospace.describe import shown_properties
 from fakevospace.environment import Contact, seed_home
 from fakevospace.faults import FaultBoard, Rule
@@ -87,33 +87,44 @@ class FakeVOSpace:
         tokens: Sequence[str] = (),
         page_cap: int = 0,
         faults: Iterable[Rule] = (),
+        users: Sequence[str] = (),
+        groups: Mapping[str, Iterable[str]] | None = None,
+        allocation_parents: Iterable[str] = ("",),
     ) -> None:
         """Make a service that nobody can reach yet.
 
         Args:
-            personality: `vault` or `cavern`.
+            personality: `vault`, `cavern`, `datalab` or `spec`.
             data: directory where everything is kept; None for memory.
             clock: seconds since 1970, for all dates of nodes and jobs.
             sample: put small FITS files into `/sample`, where they are not yet.
             tokens: `T` or `USER:T`; with any, the service is strict about who is who.
             page_cap: longest listing in nodes, silently cut; 0 for no cap.
             faults: rules in force from the start.
+            users: those who come with a client certificate instead of a token; with any, the
+                service is strict too.
+            groups: name (or URI) of each group, and the users in it.
+            allocation_parents: paths of containers whose children are allocations.
         Raises:
             UnknownPersonality: there is none of that name.
             DataDirectoryError: `data` cannot be used.
         """
         self.personality = personality_named(personality)
-        users = Users(tuple(tokens))
+        kind = self.personality
+        rules = AccessRules(
+            frozenset(_tidy(path) for path in allocation_parents), kind.anonymous_writes
+        )
+        known = Users(tokens, names=users, groups=groups, rules=rules, basic=kind.auth_paths)
         self._state = State(
             self.personality,
             data=None if data is None else Path(data),
             clock=clock,
-            users=users,
+            users=known,
             page_cap=page_cap,
             rules=tuple(faults),
         )
-        self.first_token = users.first_token
-        self._hand = Caller(users.root_owner or OWNER, admin=True, authenticated=True)
+        self.first_token = known.first_token
+        self._hand = Caller(known.root_owner, admin=True, authenticated=True)
         self.journal = self._state.journal
         self.faults = self._state.faults
         if sample:

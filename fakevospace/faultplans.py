@@ -22,7 +22,8 @@ ACTIONS: dict[str, type[Action]] = {
     "range_ignored": RangeIgnored,
 }
 BYTES_AND_NODES = ("nodes", "files", "bytes", "synctrans", "transfers", "xfer")
-ENDPOINTS = frozenset({*BYTES_AND_NODES, "capabilities", "availability", "registry"})
+OTHERS = ("async-delete", "async-setprops", "pkg", "catalogues")
+ENDPOINTS = frozenset({*BYTES_AND_NODES, *OTHERS, "capabilities", "availability", "registry"})
 MATCHER_KEYS = frozenset({"method", "endpoint", "path", "nth", "times"})
 TEXT_KEYS = frozenset({"method", "endpoint", "path", "body"})
 

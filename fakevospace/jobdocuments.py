@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from lxml import etree
 
 from fakevospace.describe import date_text
-from fakevospace.documents import XSI, to_bytes
+from fakevospace.documents import XSI, to_bytes, write_transfer
 from fakevospace.jobs import Job
 
 UWS = "http://www.ivoa.net/xml/UWS/v1.0"
@@ -15,8 +16,6 @@ XLINK = "http://www.w3.org/1999/xlink"
 VOSI_CAPABILITIES = "http://www.ivoa.net/xml/VOSICapabilities/v1.0"
 VOSI_AVAILABILITY = "http://www.ivoa.net/xml/VOSIAvailability/v1.0"
 VODATASERVICE = "http://www.ivoa.net/xml/VODataService/v1.1"
-EXECUTION_S = 3600
-KEPT_MS = 7 * 24 * 3600 * 1000
 NIL = f"{{{XSI}}}nil"
 
 
@@ -25,24 +24,38 @@ def uws_date(date_ms: int) -> str:
     return f"{date_text(date_ms)}Z"
 
 
+def parse_uws_date(text: str) -> int | None:
+    """Read a date of UWS (ISO 8601, UTC when no zone is given); None when it is none."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
 def write_job(job: Job) -> bytes:
     """Write the document of one job."""
     root = etree.Element(f"{{{UWS}}}job", nsmap={"uws": UWS, "xlink": XLINK, "xsi": XSI})
     root.set("version", "1.1")
     _child(root, "jobId", job.number)
+    if job.run_id is not None:
+        _child(root, "runId", job.run_id)
     _child(root, "ownerId", job.owner)
     _child(root, "phase", job.phase.value)
     _child(root, "quote", None)
     _child(root, "creationTime", uws_date(job.created_ms))
     for name, moment in (("startTime", job.started_ms), ("endTime", job.ended_ms)):
         _child(root, name, None if moment is None else uws_date(moment))
-    _child(root, "executionDuration", str(EXECUTION_S))
-    _child(root, "destruction", uws_date(job.created_ms + KEPT_MS))
+    _child(root, "executionDuration", str(job.execution_s))
+    _child(root, "destruction", uws_date(job.destruction_ms))
     _parameters(root, job)
     _results(root, job)
     if job.error is not None:
         summary = etree.SubElement(root, f"{{{UWS}}}errorSummary", type="fatal", hasDetail="false")
         _child(summary, "message", job.error)
+    if job.transfer is not None:
+        info = etree.SubElement(root, f"{{{UWS}}}jobInfo")
+        info.append(etree.fromstring(write_transfer(job.transfer)))
     return to_bytes(root)
 
 
@@ -56,11 +69,12 @@ def _child(parent: etree._Element, name: str, text: str | None) -> None:
 
 
 def _parameters(parent: etree._Element, job: Job) -> None:
-    transfer = job.transfer
     holder = etree.SubElement(parent, f"{{{UWS}}}parameters")
-    given = {"target": transfer.target, "direction": transfer.direction}
-    if transfer.keep_bytes is not None:
-        given["keepBytes"] = str(transfer.keep_bytes).lower()
+    given = {} if job.target is None else {"target": job.target}
+    if job.transfer is not None:
+        given["direction"] = job.transfer.direction
+        if job.transfer.keep_bytes is not None:
+            given["keepBytes"] = str(job.transfer.keep_bytes).lower()
     for name, value in given.items():
         etree.SubElement(holder, f"{{{UWS}}}parameter", id=name).text = value
 
@@ -114,9 +128,9 @@ def write_capabilities(
     return to_bytes(root)
 
 
-def write_availability(note: str) -> bytes:
-    """Write the VOSI availability of a service that is up."""
+def write_availability(note: str, *, available: bool) -> bytes:
+    """Write the VOSI availability."""
     root = etree.Element(f"{{{VOSI_AVAILABILITY}}}availability", nsmap={"vosi": VOSI_AVAILABILITY})
-    etree.SubElement(root, f"{{{VOSI_AVAILABILITY}}}available").text = "true"
+    etree.SubElement(root, f"{{{VOSI_AVAILABILITY}}}available").text = str(available).lower()
     etree.SubElement(root, f"{{{VOSI_AVAILABILITY}}}note").text = note
     return to_bytes(root)

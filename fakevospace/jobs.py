@@ -1,8 +1,8 @@
 """The jobs of the service (UWS): their phases, results and errors.
 
-A `Job` is a frozen value; `JobStore` holds the newest value of each and lets a request wait for a
-phase to pass (`WAIT`).  Work is done by whoever runs a job, at once: nothing here runs anything.
-Jobs live in memory and end with the service.
+A `Job` is a frozen value; `JobStore` holds the newest value of each, lets a request wait for a
+phase to pass (`WAIT`) and forgets jobs whose time has come.  Work is done by whoever runs a job:
+nothing here runs anything.  Jobs live in memory and end with the service.
 """
 
 from __future__ import annotations
@@ -11,23 +11,50 @@ import enum
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fakevospace.documents import TransferDocument
+from fakevospace.nodes import NodeDraft
 
 WAIT_CAP_S = 60.0
+WAIT_STEP_S = 0.1  # how soon a waiting request notices that the injected clock has moved
 KEPT_JOBS = 10_000
+EXECUTION_S = 3600
+KEPT_MS = 7 * 24 * 3600 * 1000
 
 
 class Phase(enum.Enum):
-    """The phases that a job of this service can be in."""
+    """The phases of UWS; SUSPENDED is a package that waits to be fetched."""
 
     PENDING = "PENDING"
+    QUEUED = "QUEUED"
     EXECUTING = "EXECUTING"
     COMPLETED = "COMPLETED"
     ERROR = "ERROR"
     ABORTED = "ABORTED"
+    SUSPENDED = "SUSPENDED"
+    HELD = "HELD"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def is_active(self) -> bool:
+        """True for the phases in which WAIT waits."""
+        return self in (Phase.PENDING, Phase.QUEUED, Phase.EXECUTING)
+
+    @property
+    def is_final(self) -> bool:
+        """True for the phases that no job leaves."""
+        return self in (Phase.COMPLETED, Phase.ERROR, Phase.ABORTED)
+
+
+class JobKind(enum.Enum):
+    """What a job does, by the resource that it is made at."""
+
+    TRANSFER = "transfers"
+    DELETE = "async-delete"
+    SET_PROPERTIES = "async-setprops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +63,47 @@ class Job:
 
     Attributes:
         node_path: decoded path of the node it is about.
-        transfer: what was asked for.
+        target: what it is about as the client wrote it; None when it did not say.
+        transfer: what was asked for, of a transfer.
+        draft: what was asked for, of a change of properties.
         error: text of the error, None without.
         results: (name, href).
         created_ms, started_ms, ended_ms: milliseconds since 1970 UTC, None for not yet.
+        destruction_ms: when the service forgets it.
+        execution_s: seconds that it may run, as the client set them; nothing enforces them.
     """
 
     number: str
     owner: str | None
     node_path: str
-    transfer: TransferDocument
     phase: Phase
     created_ms: int
+    destruction_ms: int
+    kind: JobKind = JobKind.TRANSFER
+    target: str | None = None
+    transfer: TransferDocument | None = None
+    draft: NodeDraft | None = None
     started_ms: int | None = None
     ended_ms: int | None = None
     error: str | None = None
     results: tuple[tuple[str, str], ...] = ()
+    execution_s: int = EXECUTION_S
+    run_id: str | None = None
 
 
 class JobStore:
     """All jobs; safe to use from any thread.
 
-    `_changed` protects the dictionary; nothing else is called with it held.
+    `_changed` protects the dictionary; nothing else is called with it held but the clock.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """Start empty.
+
+        Args:
+            clock: seconds since 1970; destruction and WAIT follow it.
+        """
+        self._clock = clock
         self._changed = threading.Condition()
         self._jobs: dict[str, Job] = {}
 
@@ -72,14 +115,29 @@ class JobStore:
                 del self._jobs[next(iter(self._jobs))]
 
     def get(self, number: str) -> Job | None:
-        """Return a job, None when there is none of that number."""
+        """Return a job, None when there is none of that number (any more)."""
         with self._changed:
-            return self._jobs.get(number)
+            return self._living(number)
+
+    def _living(self, number: str) -> Job | None:
+        job = self._jobs.get(number)
+        if job is not None and job.destruction_ms <= self._clock() * 1000:
+            del self._jobs[number]
+            return None
+        return job
 
     def all(self) -> list[Job]:
         """Return all jobs in the order of their making."""
         with self._changed:
-            return list(self._jobs.values())
+            found = [self._living(number) for number in list(self._jobs)]
+            return [job for job in found if job is not None]
+
+    def amend(self, number: str, **values: Any) -> None:
+        """Change a job whatever its phase is."""
+        with self._changed:
+            if (job := self._jobs.get(number)) is not None:
+                self._jobs[number] = replace(job, **values)
+                self._changed.notify_all()
 
     def leave(self, number: str, left: Phase, /, **values: Any) -> Job | None:
         """Change a job, provided it is (still) in the phase that it leaves.
@@ -101,23 +159,28 @@ class JobStore:
             self._jobs.pop(number, None)
             self._changed.notify_all()
 
-    def wait_until_done(self, number: str, wait_s: float) -> Job | None:
-        """Wait while the job is pending or executing.
+    def wait_until_done(
+        self, number: str, wait_s: float, while_in: Phase | None = None
+    ) -> Job | None:
+        """Wait while the job is active, until the time is up by the clock or in truth.
 
         Args:
             wait_s: seconds, at most 60; negative for 60.
+            while_in: wait only as long as it is in this phase; None: in any active one.
         Returns:
             The job as it is then; None when it was removed.
         """
         wait_s = WAIT_CAP_S if wait_s < 0 else min(wait_s, WAIT_CAP_S)
-        deadline = time.monotonic() + wait_s
+        deadline, real_deadline = self._clock() + wait_s, time.monotonic() + wait_s
         with self._changed:
             while True:
-                job = self._jobs.get(number)
-                if job is None or job.phase not in (Phase.PENDING, Phase.EXECUTING):
+                job = self._living(number)
+                left_s = min(real_deadline - time.monotonic(), deadline - self._clock())
+                if job is None or not job.phase.is_active or left_s <= 0:
                     return job
-                if not self._changed.wait(deadline - time.monotonic()):
+                if while_in is not None and job.phase is not while_in:
                     return job
+                self._changed.wait(min(left_s, WAIT_STEP_S))
 
 
 def new_number() -> str:

@@ -26,7 +26,7 @@ class Entry:
         number: position in the order of arrival, from 1.
         path: path as sent, still percent-encoded; `query` likewise.
         endpoint: nodes, files, bytes, synctrans, transfers, xfer, capabilities, availability,
-            registry; empty for any other URL.
+            registry, async-delete, async-setprops, pkg, catalogues; empty for any other URL.
         node: decoded path of the node it was about, empty when the URL does not say.
         status: HTTP status, None while there is no answer, 0 when the connection was dropped.
         duration_s: seconds from arrival to the last byte sent, None until then.

@@ -1,15 +1,30 @@
 """What each kind of service does differently: one frozen value per service.
 
-Every difference between the real services that the fake shows is a field here, named after what
-it means; no other module compares personality names.  Sources: protocol.md sections 1, 4 to 6
-and 8 (cadc-vos-server, vault and cavern as deployed).
+Every difference between the services that the fake shows is a field here, named after what it
+means; no other module compares personality names.  Sources: protocol.md sections 1, 4 to 6 and 8
+(cadc-vos-server, vault and cavern as deployed) and 12 (the Data Lab service, the specification).
+The description of the fields below is also the text of docs/personalities.md, which
+`python -m fakevospace.personalitytable` writes.
 
 Invariant: a `Personality` is immutable and holds no state of a running service.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import enum
+from dataclasses import dataclass, replace
+
+DEFAULT_VIEW = "ivo://ivoa.net/vospace/core#defaultview"
+DATA_VIEW = "ivo://cadc.nrc.ca/vospace/view#data"
+PACKAGE_VIEW = "vos://cadc.nrc.ca~vospace/CADC/std/Pkg-1.0"
+
+
+class ParameterForm(enum.Enum):
+    """What `/synctrans?TARGET=...` answers."""
+
+    NONE = "refused"
+    REDIRECT = "redirect"
+    DOCUMENT = "document"
 
 
 class UnknownPersonality(ValueError):
@@ -25,40 +40,87 @@ class Personality:
         service: first element of the URL path, and last of the resource identifier.
         short_name: how the vos tools spell the root, colon included.
         server_header: value of the `Server` header; kept at what vos 3.7 accepts (4.7).
-        files_redirect: GET /files answers 303 to a byte URL (vault), else the bytes (cavern).
-        put_files: PUT /files stores bytes (cavern); byte URLs are below /files then.
+        byte_service: first path element of the byte URLs (minoc); empty: bytes are below /files.
+        has_files: there is a `/files`.
+        files_redirect: GET /files answers with a redirect to a byte URL, else with the bytes.
+        put_files: PUT /files stores bytes; byte URLs are below /files then.
         ranges: `Range` is honoured; else it is ignored and the answer is always 200.
         paging: `limit` and `uri` page a listing; else `limit` is ignored and `uri` refused.
         sorted_listing: children come ordered by name; else in directory order.
-        locks: `islocked` is stored and enforced; else accepted and dropped.
+        locks: `islocked` is enforced.
+        keeps_locks: `islocked` is stored; else accepted and dropped.
         atomic_put: a PUT replaces the bytes at its end; else it truncates at its start.
+        put_transactions: PUT in several requests with `x-put-txn-op` (6.3); else one plain PUT.
+        quota_at_put: bytes over the quota are 413 at the PUT; else only negotiation looks at it.
         md5_prefix_quirk: from the second PUT on the MD5 property reads `md5:HEX`.
         link_properties: a LinkNode may carry properties.
         file_targets: a LinkNode may point to `file://`.
         relative_links: link targets are rewritten to the service's own authority.
+        follows_links: a link inside a path is followed; else 400 LinkFound.
         content_date: data nodes show `core#content-date`.
         directory_times: a container's date moves with its entries, as a directory's mtime.
         full_post_drops_md5: an update by a non-admin that names core#MD5 removes it (section 8).
+        refuses_read_only: a read-only property in an update is 403; else silently ignored.
+        local_groups: only groups of the service's own group server can be set (400 else).
+        delete_status: status of a DELETE that succeeded.
+        recursive_delete: DELETE of a container removes its children; else 400 when not empty.
+        recursive_jobs: `/async-delete` and `/async-setprops` exist.
+        redirect_status: status of every redirect.
+        xfer_redirect: transferDetails redirects to `/xfer/{job}`; else it is the document itself.
+        parameter_form: what synctrans with parameters answers.
+        form_documents: transfer documents must come as `application/x-www-form-urlencoded`, and
+            node documents as `text/xml` (415 else); else the Content-Type plays no part.
+        views: the views that a transfer may ask for.
+        query_on_changes: a query string on PUT, POST and DELETE of a node is ignored; else 400.
+        auth_paths: the same resources also below `auth/`, for HTTP authentication.
+        anonymous_writes: the anonymous caller may write where a node's `groupwrite` holds `*`.
+        moves_at_post: a job on `/transfers` has run when its POST is answered; else PHASE=RUN.
+        copies: copying with `keepBytes` true works; else the job ends in ERROR.
+        catalogues: `/properties`, `/views` and `/protocols` exist.
+        packages: `/pkg` exists: several nodes as one tar or zip file.
     """
 
     name: str
     service: str
     short_name: str
     server_header: str
+    byte_service: str
+    has_files: bool
     files_redirect: bool
     put_files: bool
     ranges: bool
     paging: bool
     sorted_listing: bool
     locks: bool
+    keeps_locks: bool
     atomic_put: bool
+    put_transactions: bool
+    quota_at_put: bool
     md5_prefix_quirk: bool
     link_properties: bool
     file_targets: bool
     relative_links: bool
+    follows_links: bool
     content_date: bool
     directory_times: bool
     full_post_drops_md5: bool
+    refuses_read_only: bool
+    local_groups: bool
+    delete_status: int
+    recursive_delete: bool
+    recursive_jobs: bool
+    redirect_status: int
+    xfer_redirect: bool
+    parameter_form: ParameterForm
+    form_documents: bool
+    views: frozenset[str]
+    query_on_changes: bool
+    auth_paths: bool
+    anonymous_writes: bool
+    moves_at_post: bool
+    copies: bool
+    catalogues: bool
+    packages: bool
 
     @property
     def authority(self) -> str:
@@ -76,34 +138,62 @@ VAULT = Personality(
     service="vault",
     short_name="vault:",
     server_header="fakevospace storage-inventory/vault-1.0",
+    byte_service="minoc",
+    has_files=True,
     files_redirect=True,
     put_files=False,
     ranges=True,
     paging=True,
     sorted_listing=True,
     locks=True,
+    keeps_locks=True,
     atomic_put=True,
+    put_transactions=True,
+    quota_at_put=False,
     md5_prefix_quirk=False,
     link_properties=True,
     file_targets=False,
     relative_links=False,
+    follows_links=True,
     content_date=True,
     directory_times=False,
     full_post_drops_md5=False,
+    refuses_read_only=False,
+    local_groups=False,
+    delete_status=200,
+    recursive_delete=False,
+    recursive_jobs=True,
+    redirect_status=303,
+    xfer_redirect=True,
+    parameter_form=ParameterForm.REDIRECT,
+    form_documents=False,
+    views=frozenset({DEFAULT_VIEW, DATA_VIEW}),
+    query_on_changes=True,
+    auth_paths=False,
+    anonymous_writes=False,
+    moves_at_post=False,
+    copies=False,
+    catalogues=False,
+    packages=False,
 )
 
-CAVERN = Personality(
+CAVERN = replace(
+    VAULT,
     name="cavern",
     service="arc",
     short_name="arc:",
     server_header="fakevospace vos/cavern-1.0",
+    byte_service="",
     files_redirect=False,
     put_files=True,
     ranges=False,
     paging=False,
     sorted_listing=False,
     locks=False,
+    keeps_locks=False,
     atomic_put=False,
+    put_transactions=False,
+    quota_at_put=True,
     md5_prefix_quirk=True,
     link_properties=False,
     file_targets=True,
@@ -111,16 +201,57 @@ CAVERN = Personality(
     content_date=False,
     directory_times=True,
     full_post_drops_md5=True,
+    local_groups=True,
+    views=frozenset({DEFAULT_VIEW, DATA_VIEW, PACKAGE_VIEW}),
+    packages=True,
 )
 
-PERSONALITIES = {one.name: one for one in (VAULT, CAVERN)}
+DATALAB = replace(
+    VAULT,
+    name="datalab",
+    service="datalab",
+    short_name="datalab:",
+    server_header="fakevospace datalab-1.0",
+    byte_service="datalab-bytes",
+    has_files=False,
+    files_redirect=False,
+    locks=False,
+    put_transactions=False,
+    recursive_delete=True,
+    recursive_jobs=False,
+    redirect_status=302,
+    xfer_redirect=False,
+    parameter_form=ParameterForm.NONE,
+    form_documents=True,
+    views=frozenset({DEFAULT_VIEW}),
+    query_on_changes=False,
+    auth_paths=True,
+    anonymous_writes=True,
+    moves_at_post=True,
+)
+
+SPEC = replace(
+    VAULT,
+    name="spec",
+    server_header="fakevospace spec-1.0",
+    put_transactions=False,
+    follows_links=False,
+    refuses_read_only=True,
+    delete_status=204,
+    recursive_delete=True,
+    parameter_form=ParameterForm.DOCUMENT,
+    copies=True,
+    catalogues=True,
+)
+
+PERSONALITIES = {one.name: one for one in (VAULT, CAVERN, DATALAB, SPEC)}
 
 
 def personality_named(name: str) -> Personality:
     """Look a personality up by its name.
 
     Args:
-        name: `vault` or `cavern`.
+        name: one of `PERSONALITIES`.
     Returns:
         The personality.
     Raises:
@@ -130,6 +261,4 @@ def personality_named(name: str) -> Personality:
         return PERSONALITIES[name]
     except KeyError:
         known = ", ".join(PERSONALITIES)
-        raise UnknownPersonality(
-            f"personality {name!r} is absent from this version (it has: {known})"
-        ) from None
+        raise UnknownPersonality(f"there is no personality {name!r} (there are: {known})") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fakevospace.refusals import invalid_argument
+from fakevospace.refusals import invalid_argument, permission_denied
 
 STANDARD = "ivo://ivoa.net/vospace"
 CORE = "ivo://ivoa.net/vospace/core#"
@@ -56,6 +56,19 @@ def check_known(changes: Mapping[str, str | None]) -> None:
     for key in changes:
         if key.startswith(STANDARD) and key not in KNOWN:
             raise invalid_argument(f"unrecognized property: {key}")
+
+
+def check_changeable(changes: Mapping[str, str | None], shown: Mapping[str, str]) -> None:
+    """Refuse to change a property that only the service sets, as the specification wants it.
+
+    Args:
+        shown: the properties as the service shows them; to repeat those is no change.
+    Raises:
+        Refusal: 403 PermissionDenied.
+    """
+    for key, value in changes.items():
+        if key in IMMUTABLE and value != shown.get(key):
+            raise permission_denied(f"read-only property {key}")
 
 
 def settable(

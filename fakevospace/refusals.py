@@ -41,6 +41,21 @@ def type_not_supported(detail: str) -> Refusal:
     return Refusal(400, f"TypeNotSupported: {detail}")
 
 
+def view_not_supported(view: str) -> Refusal:
+    """400: a view that the service does not have."""
+    return Refusal(400, f"ViewNotSupported ({view})")
+
+
+def link_found(uri: str) -> Refusal:
+    """400: a link inside a path, where the service does not follow it (the specification)."""
+    return Refusal(400, f"LinkFound: {uri}")
+
+
+def quota_exceeded() -> Refusal:
+    """413: the space that a quota leaves is used up; the word is what a job's error says."""
+    return Refusal(413, "QuotaExceeded")
+
+
 def option_not_supported(detail: str) -> Refusal:
     """400: a listing option that the service does not have."""
     return Refusal(400, f"OptionNotSupported: {detail}")
@@ -99,6 +114,16 @@ def precondition_failed(detail: str) -> Refusal:
 def request_timeout() -> Refusal:
     """408: the announced body did not come in time; the connection cannot be used again."""
     return Refusal(408, "timeout while reading the request body", (("Connection", "close"),))
+
+
+def unsupported_media_type(given: str) -> Refusal:
+    """415: the body's Content-Type is not the one that the service insists on."""
+    return Refusal(415, f"unsupported media type: {given or 'none'}")
+
+
+def busy(text: str) -> Refusal:
+    """503: the service is not available for this now; come back in three minutes."""
+    return Refusal(503, text, (("Retry-After", str(SERVICE_BUSY_RETRY_S)),))
 
 
 def too_large(limit_bytes: int) -> Refusal:

@@ -8,14 +8,18 @@ of `/files` where that is the byte service.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import parse_qsl
 
 from fakevospace.endpoints.control import control
-from fakevospace.endpoints.discovery import availability, capabilities, registry
+from fakevospace.endpoints.discovery import (
+    availability,
+    capabilities,
+    catalogue,
+    registry,
+)
 from fakevospace.endpoints.files import (
-    BYTE_SERVICE,
     PREAUTH,
     STORAGE_PREFIX,
     files,
@@ -24,10 +28,12 @@ from fakevospace.endpoints.files import (
 )
 from fakevospace.endpoints.jobs import jobs
 from fakevospace.endpoints.nodes import nodes
+from fakevospace.endpoints.packages import package
 from fakevospace.endpoints.transfers import synctrans, transfer_details
 from fakevospace.exchange import Exchange, Reply
+from fakevospace.jobs import JobKind
 from fakevospace.names import decode_path, own_path
-from fakevospace.refusals import Refusal, no_such_resource
+from fakevospace.refusals import Refusal, no_such_resource, not_authenticated
 from fakevospace.state import State
 
 Handler = Callable[[State, Exchange], Reply]
@@ -43,12 +49,14 @@ class Route:
         node: decoded path with a leading slash, empty when the URL does not say.
         handler: None when the URL itself is refused.
         refusal: why.
+        needs_identity: only for callers who have authenticated themselves (`auth/`).
     """
 
     endpoint: str
     node: str = ""
     handler: Handler | None = None
     refusal: Refusal | None = None
+    needs_identity: bool = False
 
     @property
     def is_control(self) -> bool:
@@ -57,6 +65,8 @@ class Route:
 
     def handle(self, state: State, exchange: Exchange) -> Reply:
         """Let the resource answer."""
+        if self.needs_identity and exchange.caller.name is None:
+            raise not_authenticated("credentials required below auth/")
         if self.handler is None:
             raise self.refusal or no_such_resource(exchange.request.path)
         return self.handler(state, exchange)
@@ -70,18 +80,19 @@ def route_of(state: State, method: str, raw_path: str, query: str) -> Route:
         query: raw query string.
     """
     elements = tuple(raw_path.lstrip("/").split("/"))
-    service = state.personality.service
+    rules = state.personality
     try:
         match elements:
             case ("_fake", *rest):
                 return Route(CONTROL, handler=partial(_control, rest=tuple(rest)))
             case ("reg", "resource-caps"):
                 return Route("registry", handler=registry)
-            case (first, "files", token, *rest) if (
-                first == BYTE_SERVICE and not state.personality.put_files
-            ):
+            case (first, "files", token, *rest) if first and first == rules.byte_service:
                 return _stored_route(state, token, decode_path("/".join(rest)))
-            case (first, name, *rest) if first == service:
+            case (first, "auth", name, *rest) if first == rules.service and rules.auth_paths:
+                route = _service_route(state, method, name, rest, query)
+                return replace(route, needs_identity=True)
+            case (first, name, *rest) if first == rules.service:
                 return _service_route(state, method, name, rest, query)
     except Refusal as refusal:
         return Route(elements[1] if len(elements) > 1 else "", refusal=refusal)
@@ -93,16 +104,23 @@ def _control(state: State, exchange: Exchange, rest: tuple[str, ...]) -> Reply:
 
 
 def _service_route(state: State, method: str, name: str, rest: list[str], query: str) -> Route:
+    rules = state.personality
     match name:
         case "nodes":
             path = decode_path("/".join(rest))
             return Route("nodes", f"/{path}", partial(nodes, path=path))
-        case "files":
+        case "files" if rules.has_files:
             return _files_route(state, method, rest)
         case "synctrans":
             return Route("synctrans", _target(state, query), synctrans)
         case "transfers" | "xfer":
             return _job_route(state, name, tuple(one for one in rest if one))
+        case "async-delete" | "async-setprops" if rules.recursive_jobs:
+            return _job_route(state, name, tuple(one for one in rest if one))
+        case "pkg" if rules.packages:
+            return Route("pkg", handler=partial(package, rest=tuple(one for one in rest if one)))
+        case "properties" | "views" | "protocols" if rules.catalogues and not any(rest):
+            return Route("catalogues", handler=partial(catalogue, name=name))
         case "capabilities" if not any(rest):
             return Route("capabilities", handler=capabilities)
         case "availability" if not any(rest):
@@ -144,8 +162,8 @@ def _target(state: State, query: str) -> str:
 def _job_route(state: State, name: str, rest: tuple[str, ...]) -> Route:
     job = state.jobs.get(rest[0]) if rest else None
     path = "" if job is None else f"/{job.node_path}"
-    if name == "transfers":
-        return Route("transfers", path, partial(jobs, rest=rest))
+    if name != "xfer":
+        return Route(name, path, partial(jobs, kind=JobKind(name), rest=rest))
     if len(rest) != 1:
         raise no_such_resource("/".join((name, *rest)))
     return Route("xfer", path, partial(transfer_details, number=rest[0]))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 GONE = "fakevospace.client_gone"
+CERTIFICATE_USER = "fakevospace.certificate_user"
 NOBODY = Caller(None, admin=False, authenticated=False)
 
 
@@ -103,24 +104,24 @@ class Service:
         )
 
     def _answer(self, visit: _Visit) -> Reply:
+        caller = NOBODY
         try:
             fault = self._fault(visit)
             if isinstance(fault, Status):
                 retry = fault.retry_after
                 headers = () if retry is None else (("Retry-After", str(retry)),)
                 return text_reply(fault.code, fault.body, headers)
-            caller = NOBODY
             if not visit.route.is_control:
-                caller = self._state.users.identify(visit.request.headers)
+                certificate_user = visit.environ.get(CERTIFICATE_USER)
+                caller = self._state.users.identify(visit.request.headers, certificate_user)
                 self._amend(visit, user=caller.name or "anonymous")
-            if visit.route.refusal is not None:
-                raise visit.route.refusal
+                self._state.mode.check(visit.request.method, visit.route.endpoint)
             reply = visit.route.handle(self._state, Exchange(visit.request, caller, fault))
             return self._with_identity(reply, caller)
         except Refusal as refusal:
-            return _refused(refusal)
+            return self._with_identity(_refused(refusal), caller)
         except BodyTimeout:
-            return _refused(request_timeout())
+            return self._with_identity(_refused(request_timeout()), caller)
         except Dropped:
             raise
         except Exception as error:
@@ -153,13 +154,14 @@ class Service:
 
     def _with_common_headers(self, reply: Reply) -> Reply:
         common = (("Server", self._state.personality.server_header),)
-        return Reply(reply.status, (*reply.headers, *common), reply.body, reply.length)
+        status = self._state.personality.redirect_status if reply.status == 303 else reply.status
+        return Reply(status, (*reply.headers, *common), reply.body, reply.length)
 
     def _with_identity(self, reply: Reply, caller: Caller) -> Reply:
         """Say who the caller is taken for, or how to become somebody (1.3)."""
         if caller.authenticated:
             identity: tuple[tuple[str, str], ...] = (("X-VO-Authenticated", caller.name or ""),)
-        elif self._state.users.first_token is not None:
+        elif self._state.users.strict:
             identity = CHALLENGES
         else:
             return reply
@@ -167,5 +169,4 @@ class Service:
 
 
 def _refused(refusal: Refusal) -> Reply:
-    challenge = CHALLENGES if refusal.status == 401 else ()
-    return text_reply(refusal.status, refusal.text, (*refusal.headers, *challenge))
+    return text_reply(refusal.status, refusal.text, refusal.headers)

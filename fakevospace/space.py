@@ -9,12 +9,16 @@ Not thread safe: every call with the lock of `State` held.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Mapping
 
-from fakevospace.access import Caller
+from fakevospace.access import GMS, Caller
 from fakevospace.names import node_uri, split_path, split_uri
 from fakevospace.nodes import Children, Kind, Node, NodeDraft
 from fakevospace.personality import Personality
 from fakevospace.properties import (
+    CREATOR,
+    GROUP_READ,
+    GROUP_WRITE,
     IS_LOCKED,
     IS_PUBLIC,
     MD5,
@@ -28,6 +32,7 @@ from fakevospace.refusals import (
     container_not_found,
     duplicate_node,
     invalid_argument,
+    link_found,
     node_not_found,
     permission_denied,
     unreadable_link,
@@ -41,9 +46,15 @@ MAX_HOPS = 20
 class Space:
     """The rules of one service over its tree."""
 
-    def __init__(self, personality: Personality, tree: Tree) -> None:
+    def __init__(self, personality: Personality, tree: Tree, groups: Collection[str] = ()) -> None:
+        """Take the rules and the tree.
+
+        Args:
+            groups: URIs of the groups that exist, where the service looks; none: any does.
+        """
         self.personality = personality
         self.tree = tree
+        self._groups = groups
 
     def uri(self, path: str) -> str:
         """Return the URI of a path of this service."""
@@ -54,11 +65,14 @@ class Space:
 
         Raises:
             Refusal: 404 for a missing node or a link that leads nowhere, 400 for a link out of
-                the service, 403 for a container on the way that the caller cannot read.
+                the service or one that is not followed, 403 for a container on
+                the way that the caller cannot read.
         """
         node, hops = self.tree.root, 0
         wanted = path.split("/") if path else []
         while True:
+            if node.kind is Kind.LINK and wanted and not self.personality.follows_links:
+                raise link_found(self.uri(node.path))
             if node.kind is Kind.LINK and (wanted or follow_leaf):
                 hops += 1
                 if hops > MAX_HOPS:
@@ -128,13 +142,15 @@ class Space:
         if parent.children.get(name) is not None:
             raise duplicate_node(self.uri(path))
         self.check_entries_writable(parent, caller)
+        if caller.rules.is_allocation_parent(parent) and not caller.sets_admin_properties:
+            raise permission_denied(self.uri(path))
         given = self._accepted(draft, caller)
         node = Node(
             self.tree.next_number(),
             name,
             draft.kind,
             parent,
-            caller.name or "",
+            given.pop(CREATOR, None) or caller.name or "",
             self.tree.next_date_ms(),
             properties={IS_PUBLIC: "false"} | inherited(parent.properties, given),
             target=self._checked_target(draft),
@@ -149,11 +165,22 @@ class Space:
 
     def _accepted(self, draft: NodeDraft, caller: Caller) -> dict[str, str | None]:
         check_known(draft.properties)
-        locks = self.personality.locks
-        given = settable(draft.properties, admin=caller.admin, locks=locks)
+        self._check_groups(draft.properties)
+        admin, locks = caller.sets_admin_properties, self.personality.keeps_locks
+        given = settable(draft.properties, admin=admin, locks=locks)
         if given and draft.kind is Kind.LINK and not self.personality.link_properties:
             raise invalid_argument("cannot set properties on a link node")
         return given
+
+    def _check_groups(self, given: Mapping[str, str | None]) -> None:
+        """Refuse groups of another group server, and unknown ones, where the service looks."""
+        if not self.personality.local_groups:
+            return
+        named = [one for key in (GROUP_READ, GROUP_WRITE) for one in (given.get(key) or "").split()]
+        if foreign := [one for one in named if not one.startswith(f"{GMS}?")]:
+            raise invalid_argument(f"non-local groups: {' '.join(foreign)}")
+        if missing := [one for one in named if self._groups and one not in self._groups]:
+            raise invalid_argument(f"group not found: {' '.join(missing)}")
 
     def _checked_target(self, draft: NodeDraft) -> str | None:
         if draft.kind is not Kind.LINK:
@@ -183,7 +210,16 @@ class Space:
             raise invalid_argument(f"cannot change node type to {draft.kind.value}")
         if not caller.can_write(node):
             raise permission_denied(self.uri(path))
+        return self.apply(node, draft, caller)
+
+    def apply(self, node: Node, draft: NodeDraft, caller: Caller) -> Node:
+        """Merge a document's properties into a node that the caller may change.
+
+        Raises:
+            Refusal: 400 a property is refused.
+        """
         changes = self._accepted(draft, caller)
+        node.owner = changes.pop(CREATOR, None) or node.owner
         node.properties = {IS_PUBLIC: "false"} | merged(node.properties, changes)
         drops = self.personality.full_post_drops_md5 and not caller.admin
         if drops and MD5 in draft.properties:
@@ -191,22 +227,32 @@ class Space:
         self.tree.touch(node)
         return node
 
-    def delete(self, path: str, caller: Caller) -> Node:
+    def delete(self, path: str, caller: Caller) -> list[Node]:
         """Take a node out of the tree (section 4.6); a link itself, never its target.
 
+        Returns:
+            The node, and those that were below it where the service deletes them too.
         Raises:
             Refusal: 404, 403 no permission on the container or a lock, 400 not empty.
         """
         node = self.resolve(path, caller)
+        self.check_deletable(node, caller)
+        if len(node.children) and not self.personality.recursive_delete:
+            raise unsupported(f"container node '{node.name}' is not empty")
+        gone = [node]
+        for one in gone:  # grows while it is walked
+            gone.extend(one.children)
+        for one in reversed(gone):
+            self.tree.discard(one)
+        return gone
+
+    def check_deletable(self, node: Node, caller: Caller) -> None:
+        """Raise 403 unless the caller may delete a node: permission and locks, not contents."""
         if node.parent is None:
-            raise permission_denied(self.uri(path))
+            raise permission_denied(self.uri(node.path))
         self.check_entries_writable(node.parent, caller)
         if self.is_locked(node):
-            raise permission_denied(self.uri(path))
-        if len(node.children):
-            raise unsupported(f"container node '{node.name}' is not empty")
-        self.tree.discard(node)
-        return node
+            raise permission_denied(self.uri(node.path))
 
     def move(self, source_path: str, destination_path: str, caller: Caller) -> Node:
         """Move a node (section 5.4): rename, or into an existing container; never overwrites.
@@ -219,7 +265,7 @@ class Space:
         node = self.resolve(source_path, caller)
         if node.parent is None:
             raise permission_denied(self.uri(source_path))
-        container, name = self._destination(node, destination_path, caller)
+        container, name = self.destination(node, destination_path, caller)
         inside = f"/{container.path}"
         if node.kind is Kind.CONTAINER and f"/{node.path}" in inside:
             # A substring test, as the real service has it: a sibling /a/dir2 of /a/dir is hit too.
@@ -234,7 +280,12 @@ class Space:
         self.tree.enter(node)
         return node
 
-    def _destination(self, node: Node, path: str, caller: Caller) -> tuple[Node, str]:
+    def destination(self, node: Node, path: str, caller: Caller) -> tuple[Node, str]:
+        """Say into which container a node goes, and under which name (section 5.4).
+
+        Raises:
+            Refusal: 404 there is no container, 409 a data node is in the way.
+        """
         try:
             found = self.resolve(path, caller, follow_leaf=True)
         except Refusal as refusal:

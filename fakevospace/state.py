@@ -14,12 +14,14 @@ from fakevospace.access import Users
 from fakevospace.faults import FaultBoard, Rule
 from fakevospace.jobs import JobStore
 from fakevospace.journal import Journal
+from fakevospace.modes import Mode
 from fakevospace.nodes import Node
 from fakevospace.nodetable import NodeTable, NoTable
 from fakevospace.personality import Personality
 from fakevospace.space import Space
 from fakevospace.storage import ByteStore, DiskBytes, MemoryBytes
 from fakevospace.tokens import Tokens
+from fakevospace.transactions import Transactions
 from fakevospace.tree import Clock, Tree
 
 
@@ -45,7 +47,9 @@ class State:
         self.users = users
         self.page_cap = page_cap
         self.lock = threading.RLock()
-        self.jobs = JobStore()
+        self.jobs = JobStore(clock)
+        self.transactions = Transactions()
+        self.mode = Mode.READ_WRITE
         self.faults = FaultBoard(rules)
         self.journal = Journal()
         nodes: list[Node] = []
@@ -65,7 +69,7 @@ class State:
             directory_times=personality.directory_times,
             nodes=nodes,
         )
-        self.space = Space(personality, self.tree)
+        self.space = Space(personality, self.tree, users.groups)
 
     def close(self) -> None:
         """Let go of the data directory; the state cannot be used after that."""

@@ -1,9 +1,9 @@
 """Where bytes are: in memory, or as files below a directory.
 
 A content is a run of bytes under a key that the store makes.  Which content belongs to which node,
-and when one replaces another, is decided elsewhere (`endpoints/content.py`).  A writer truncates
-at its start and writes at its own offset, as POSIX files do: two writers of one content disturb
-each other, and a reader sees what is there when it reads.
+and when one replaces another, is decided elsewhere (`endpoints/content.py`).  A writer cuts
+the content off where it begins and writes at its own offset, as POSIX files do: two writers of one
+content disturb each other, and a reader sees what is there when it reads.
 
 Bodies are streamed: nothing here holds more than a block of a file on disk.
 """
@@ -49,8 +49,8 @@ class ByteStore(Protocol):
     def create(self) -> str:
         """Make an empty content and return its key."""
 
-    def writer(self, key: str) -> Writer:
-        """Truncate a content and open it for writing."""
+    def writer(self, key: str, offset: int = 0) -> Writer:
+        """Cut a content off at `offset` and open it for writing from there."""
 
     def reader(self, key: str) -> Reader:
         """Open a content for reading."""
@@ -77,10 +77,10 @@ class MemoryBytes:
         self._contents[key] = bytearray()
         return key
 
-    def writer(self, key: str) -> Writer:
-        """Truncate a content and open it for writing."""
-        del self._contents[key][:]
-        return _MemoryWriter(self._contents[key])
+    def writer(self, key: str, offset: int = 0) -> Writer:
+        """Cut a content off at `offset` and open it for writing from there."""
+        del self._contents[key][offset:]
+        return _MemoryWriter(self._contents[key], offset)
 
     def reader(self, key: str) -> Reader:
         """Open a content for reading."""
@@ -101,9 +101,9 @@ class MemoryBytes:
 
 
 class _MemoryWriter:
-    def __init__(self, content: bytearray) -> None:
+    def __init__(self, content: bytearray, offset: int) -> None:
         self._content = content
-        self._offset = 0
+        self._offset = offset
 
     def write(self, block: bytes | memoryview) -> None:
         gap = self._offset - len(self._content)
@@ -146,9 +146,12 @@ class DiskBytes:
         (self._directory / key).touch(exist_ok=False)
         return key
 
-    def writer(self, key: str) -> Writer:
-        """Truncate a content and open it for writing."""
-        return _FileWriter((self._directory / key).open("wb", buffering=0))
+    def writer(self, key: str, offset: int = 0) -> Writer:
+        """Cut a content off at `offset` and open it for writing from there."""
+        file = (self._directory / key).open("r+b" if offset else "wb", buffering=0)
+        file.truncate(offset)
+        file.seek(offset)
+        return _FileWriter(file)
 
     def reader(self, key: str) -> Reader:
         """Open a content for reading."""

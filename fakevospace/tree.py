@@ -10,6 +10,7 @@ before; every change is told to the log before the call returns.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -120,6 +121,29 @@ class Tree:
         node.parent.children.remove(node)
         if self._directory_times:
             self.touch(node.parent)
+
+    def copied(self, node: Node, container: Node, name: str, owner: str) -> Node:
+        """Make a copy of a node in a container, without bytes and without children.
+
+        Returns:
+            The new node, already part of the tree.
+        """
+        copy = Node(
+            self.next_number(),
+            name,
+            node.kind,
+            container,
+            owner,
+            self.next_date_ms(),
+            properties=dict(node.properties),
+            target=node.target,
+        )
+        if copy.kind is Kind.CONTAINER:
+            copy.children = Children()
+        if copy.kind.holds_bytes:
+            copy.storage_id = str(uuid.uuid4())
+        self.enter(copy)
+        return copy
 
     def discard(self, node: Node) -> None:
         """Take a node without children out of the tree for good, whoever asks."""

@@ -25,15 +25,18 @@ from fakevospace.exchange import (
 from fakevospace.faults import RangeIgnored
 from fakevospace.nodes import Node
 from fakevospace.properties import ENCODING, TYPE
+from fakevospace.quotas import remaining_bytes
 from fakevospace.refusals import (
     Refusal,
     invalid_argument,
     node_not_found,
     precondition_failed,
     request_timeout,
+    too_large,
 )
 from fakevospace.state import State
 from fakevospace.storage import Writer
+from fakevospace.transactions import Hash
 
 RECEIVE_BYTES = 256 * 1024
 RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
@@ -145,22 +148,40 @@ def receive_atomic(state: State, exchange: Exchange, storage_id: str) -> Reply:
     try:
         writer = state.store.writer(key)
         try:
-            received = _receive(exchange, writer)
+            received = receive(exchange, writer)
         finally:
             writer.close()
-        with state.lock:
-            node = state.tree.by_storage_id(storage_id)
-            if node is not None:
-                replaced = node.content
-                node.content = key if received.size_bytes else None
-                node.md5 = received.md5_hex if received.size_bytes else None
-                _finish(state, exchange, node, received)
-                discarded = [key] if not received.size_bytes else []
-                discarded += [] if replaced is None else [replaced]
+        discarded = replace_content(state, storage_id, key, received, content_names(exchange))
     finally:
         for one in discarded:
             state.store.delete(one)
-    return _stored(received)
+    return stored(received)
+
+
+def replace_content(
+    state: State,
+    storage_id: str,
+    key: str,
+    received: Received,
+    names: tuple[tuple[str, str], ...],
+) -> list[str]:
+    """Give the node of a storage id its new bytes, if it still exists.
+
+    Args:
+        names: properties that the upload sets.
+    Returns:
+        The contents that nobody needs any more.
+    """
+    with state.lock:
+        node = state.tree.by_storage_id(storage_id)
+        if node is None:
+            return [key]
+        replaced = node.content
+        node.content = key if received.size_bytes else None
+        node.md5 = received.md5_hex if received.size_bytes else None
+        _finish(state, node, received, names)
+    discarded = [key] if not received.size_bytes else []
+    return discarded + ([] if replaced is None else [replaced])
 
 
 def receive_truncating(state: State, exchange: Exchange, node: Node) -> Reply:
@@ -177,11 +198,14 @@ def receive_truncating(state: State, exchange: Exchange, node: Node) -> Reply:
         if node.content is None:
             node.content = state.store.create()
         key = node.content
-        writer: Writer = _Growing(state, node, key)
+        left = remaining_bytes(node) if state.personality.quota_at_put else None
+        if left is not None:
+            left += node.length
+        writer: Writer = _Growing(state, node, key, left)
         node.length = 0
         state.tree.touch(node)
     try:
-        received = _receive(exchange, writer)
+        received = receive(exchange, writer)
     except BaseException:
         _truncate_by_path(state, path)
         raise
@@ -195,19 +219,29 @@ def receive_truncating(state: State, exchange: Exchange, node: Node) -> Reply:
             node.md5 = f"md5:{received.md5_hex}" if again else received.md5_hex
         else:
             node.md5 = None
-        _finish(state, exchange, node, received)
+        _finish(state, node, received, content_names(exchange))
         node.length = state.store.size(key)
-    return _stored(received)
+    return stored(received)
 
 
 class _Growing:
     """A writer whose progress shows in the node's length."""
 
-    def __init__(self, state: State, node: Node, key: str) -> None:
+    def __init__(self, state: State, node: Node, key: str, left: int | None) -> None:
+        """Truncate the content.
+
+        Args:
+            left: bytes that the quota leaves; None without a quota.
+        """
         self._state, self._node, self._key = state, node, key
+        self._limit = self._left = left
         self._writer = state.store.writer(key)
 
     def write(self, block: bytes | memoryview) -> None:
+        if self._left is not None and self._limit is not None:
+            self._left -= len(block)
+            if self._left < 0:
+                raise too_large(max(self._limit, 0))
         self._writer.write(block)
         with self._state.lock:
             self._node.length = self._state.store.size(self._key)
@@ -226,21 +260,35 @@ def _truncate_by_path(state: State, path: str) -> None:
             state.tree.touch(node)
 
 
-def _finish(state: State, exchange: Exchange, node: Node, received: Received) -> None:
+def content_names(exchange: Exchange) -> tuple[tuple[str, str], ...]:
+    """Return the properties that an upload sets by its headers."""
+    given = exchange.request.headers
+    pairs = (("Content-Type", TYPE), ("Content-Encoding", ENCODING))
+    return tuple((key, given[header]) for header, key in pairs if given.get(header))
+
+
+def _finish(
+    state: State, node: Node, received: Received, names: tuple[tuple[str, str], ...]
+) -> None:
     node.length = received.size_bytes
-    for header, key in (("Content-Type", TYPE), ("Content-Encoding", ENCODING)):
-        if given := exchange.request.headers.get(header):
-            node.properties[key] = given
+    node.properties |= dict(names)
     node.content_date_ms = state.tree.next_date_ms() if received.size_bytes else None
     state.tree.touch(node)
 
 
-def _stored(received: Received) -> Reply:
+def stored(received: Received) -> Reply:
+    """Answer a PUT whose bytes are stored."""
     return text_reply(201, "", (("Digest", digest_text(received.md5_hex)),))
 
 
-def _receive(exchange: Exchange, writer: Writer) -> Received:
-    """Read the body into a writer and check it against what was announced."""
+def receive(exchange: Exchange, writer: Writer, total: Hash | None = None) -> Received:
+    """Read the body into a writer and check it against what was announced.
+
+    Args:
+        total: a hash that takes the bytes in too.
+    Raises:
+        Refusal: 412, 408, 400.
+    """
     request = exchange.request
     algorithm, announced = _announced_digest(request.headers.get("Digest"))
     md5, other = hashlib.md5(usedforsecurity=False), hashlib.new(algorithm, usedforsecurity=False)
@@ -249,6 +297,8 @@ def _receive(exchange: Exchange, writer: Writer) -> Received:
         while block := request.stream.read(RECEIVE_BYTES):
             writer.write(block)
             md5.update(block)
+            if total is not None:
+                total.update(block)
             if algorithm != "md5":
                 other.update(block)
             size += len(block)

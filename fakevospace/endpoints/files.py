@@ -15,6 +15,13 @@ from fakevospace.endpoints.content import (
     receive_truncating,
     send_content,
 )
+from fakevospace.endpoints.puts import (
+    NUMBER,
+    change_transaction,
+    put_in_parts,
+    show_transaction,
+    transaction_asked,
+)
 from fakevospace.exchange import Exchange, Reply, see_other
 from fakevospace.names import encode_path
 from fakevospace.nodes import Kind, Node, NodeDraft
@@ -27,7 +34,6 @@ from fakevospace.refusals import (
 from fakevospace.state import State
 from fakevospace.tokens import Grant
 
-BYTE_SERVICE = "minoc"
 STORAGE_PREFIX = "cadc:vault/"
 PREAUTH = "preauth:"
 SECURITY_METHODS = frozenset(
@@ -106,11 +112,12 @@ def byte_url(state: State, exchange: Exchange, node: Node, grant: Grant) -> str:
     thing = node.storage_id or ""
     token = state.tokens.issue(grant, thing, user)
     name = f":fo/{encode_path(node.name)}" if grant is Grant.READ else ""
-    return f"{exchange.base}/{BYTE_SERVICE}/files/{token}/{STORAGE_PREFIX}{thing}{name}"
+    base = f"{exchange.base}/{state.personality.byte_service}/files"
+    return f"{base}/{token}/{STORAGE_PREFIX}{thing}{name}"
 
 
 def _files_base(state: State, exchange: Exchange) -> str:
-    return f"{exchange.base}/{state.personality.service}/files"
+    return f"{exchange.root(state.personality.service)}/files"
 
 
 def endpoints(
@@ -152,18 +159,28 @@ def endpoints(
 def stored_bytes(state: State, exchange: Exchange, token: str, storage_id: str) -> Reply:
     """Answer a request for a byte URL of vault's byte service.
 
-    A read token allows GET and HEAD, a write token PUT and HEAD.
+    A read token allows GET and HEAD, a write token PUT, HEAD and, for transactions, POST.
 
     Raises:
         Refusal: 403 the token does not allow it, 404 there are no such bytes.
     """
     method = exchange.request.method
+    in_parts = state.personality.put_transactions
     allowed = state.tokens.check(token, storage_id)
     needed = {"GET": (Grant.READ,), "HEAD": (Grant.READ, Grant.WRITE), "PUT": (Grant.WRITE,)}
+    if in_parts:
+        needed["POST"] = (Grant.WRITE,)
     if method not in needed:
         raise method_not_allowed(method)
     if allowed is None or allowed[0] not in needed[method]:
         raise permission_denied(f"{STORAGE_PREFIX}{storage_id}")
+    if method == "POST":
+        return change_transaction(state, exchange, storage_id)
+    if in_parts and transaction_asked(exchange):
+        if method == "PUT":
+            return put_in_parts(state, exchange, storage_id)
+        if method == "HEAD" and NUMBER in exchange.request.headers:
+            return show_transaction(state, exchange, storage_id)
     if method == "PUT":
         return receive_atomic(state, exchange, storage_id)
     with state.lock:

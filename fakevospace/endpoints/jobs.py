@@ -1,23 +1,24 @@
-"""`/transfers` and what is below: jobs that move nodes (protocol.md 5.4).
+"""`/transfers`, `/async-delete`, `/async-setprops` and what is below: UWS (protocol.md 5.4).
 
-A job waits as PENDING for `PHASE=RUN`, and is done when that request is answered.  The details of
-a negotiated transfer hang below the same URLs.
+A job waits as PENDING for `PHASE=RUN`, and its work is done when that request is answered
+(`endpoints/work.py`); where the service moves at once, already when its POST is.
 """
 
 from __future__ import annotations
 
-from fakevospace.documents import parse_transfer
-from fakevospace.endpoints.transfers import NOT_IMPLEMENTED, PULL, PUSH, error_text, new_job
+from fakevospace.documents import parse_node
+from fakevospace.endpoints.negotiation import PULL, PUSH, new_job
+from fakevospace.endpoints.transfers import details_of, read_transfer
+from fakevospace.endpoints.work import perform
 from fakevospace.exchange import Exchange, Reply, see_other, text_reply, xml_reply
 from fakevospace.jobdocuments import (
-    EXECUTION_S,
-    KEPT_MS,
+    parse_uws_date,
     uws_date,
     write_job,
     write_job_list,
     write_part,
 )
-from fakevospace.jobs import Job, Phase
+from fakevospace.jobs import Job, JobKind, Phase
 from fakevospace.names import own_path
 from fakevospace.refusals import (
     Refusal,
@@ -28,24 +29,27 @@ from fakevospace.refusals import (
 )
 from fakevospace.state import State
 
+PLAIN = (("Content-Type", "text/plain"),)
 
-def jobs(state: State, exchange: Exchange, rest: tuple[str, ...]) -> Reply:
-    """Answer a request below `/transfers`.
+
+def jobs(state: State, exchange: Exchange, kind: JobKind, rest: tuple[str, ...]) -> Reply:
+    """Answer a request below one of the job resources.
 
     Args:
-        rest: path elements after `transfers`.
+        rest: path elements after its name.
     Raises:
         Refusal: 400, 403, 404, 405.
     """
-    root = f"{exchange.base}/{state.personality.service}/transfers"
-    method = exchange.request.method
+    root = f"{exchange.root(state.personality.service)}/{kind.value}"
     if not rest:
-        return _all_jobs(state, exchange, root)
+        return _all_jobs(state, exchange, kind, root)
     job = state.jobs.get(rest[0])
-    if job is None:
-        raise no_such_resource(f"transfers/{rest[0]}")
+    if job is None or job.kind is not kind:
+        raise no_such_resource(f"{kind.value}/{rest[0]}")
+    if job.owner != exchange.caller.name and not exchange.caller.admin:
+        raise permission_denied(f"{kind.value}/{job.number}")
     url = f"{root}/{job.number}"
-    match method, rest[1:]:
+    match exchange.request.method, rest[1:]:
         case (("GET" | "HEAD"), ()):
             return _show(state, exchange, job)
         case (("GET" | "HEAD"), ("results", name)):
@@ -55,77 +59,124 @@ def jobs(state: State, exchange: Exchange, rest: tuple[str, ...]) -> Reply:
         case "POST", ("phase",):
             _change_phase(state, exchange, job)
             return see_other(url)
+        case "POST", (("destruction" | "executionduration") as part,):
+            _change_term(state, exchange, job, part)
+            return see_other(url)
         case ("DELETE", ()) | ("POST", ()):
             return _destroy(state, exchange, job, root)
-        case _:
+        case method, _:
             raise method_not_allowed(method)
 
 
-def _all_jobs(state: State, exchange: Exchange, root: str) -> Reply:
+def _all_jobs(state: State, exchange: Exchange, kind: JobKind, root: str) -> Reply:
     match exchange.request.method:
         case "POST":
-            return _create(state, exchange, root)
+            return _create(state, exchange, kind, root)
         case "GET" | "HEAD" if exchange.caller.name is None:
             raise permission_denied("job list")
         case "GET" | "HEAD":
-            mine = [job for job in state.jobs.all() if job.owner == exchange.caller.name]
-            return xml_reply(write_job_list((job, f"{root}/{job.number}") for job in mine))
+            chosen = _chosen(exchange, [one for one in state.jobs.all() if one.kind is kind])
+            return xml_reply(write_job_list((job, f"{root}/{job.number}") for job in chosen))
         case other:
             raise method_not_allowed(other)
 
 
-def _create(state: State, exchange: Exchange, root: str) -> Reply:
-    transfer = parse_transfer(exchange.document())
-    try:
-        path = own_path(transfer.target, state.personality.authority)
-    except Refusal:
-        path = ""  # the job itself will say what is wrong
-    job = new_job(state, exchange, transfer, path, Phase.PENDING)
+def _chosen(exchange: Exchange, jobs: list[Job]) -> list[Job]:
+    """Choose the caller's jobs, by the filters of UWS 1.1: PHASE, AFTER and LAST."""
+    given: dict[str, list[str]] = {}
+    for name, value in exchange.request.args.items(multi=True):
+        given.setdefault(name.upper(), []).append(value)
+    chosen = [job for job in jobs if job.owner == exchange.caller.name]
+    if phases := given.get("PHASE"):
+        chosen = [job for job in chosen if job.phase.value in [word.upper() for word in phases]]
+    for text in given.get("AFTER", []):
+        after_ms = parse_uws_date(text)
+        if after_ms is None:
+            raise invalid_argument(f"AFTER: {text}")
+        chosen = [job for job in chosen if job.created_ms > after_ms]
+    for text in given.get("LAST", []):
+        if not text.isdecimal() or not int(text):
+            raise invalid_argument(f"LAST: {text}")
+        chosen = chosen[-int(text) :]
+    return chosen
+
+
+def _create(state: State, exchange: Exchange, kind: JobKind, root: str) -> Reply:
+    match kind:
+        case JobKind.TRANSFER:
+            transfer = read_transfer(state, exchange)
+            path = _path_of(state, transfer.target)
+            job = new_job(state, exchange, path, Phase.PENDING, transfer=transfer)
+        case JobKind.DELETE:
+            given = (value for name, value in exchange.parameters() if name.lower() == "target")
+            target = next(given, None)
+            path = _path_of(state, target)
+            job = new_job(state, exchange, path, Phase.PENDING, kind=kind, target=target)
+        case JobKind.SET_PROPERTIES:
+            draft = parse_node(exchange.document())
+            path = _path_of(state, draft.uri)
+            job = new_job(
+                state, exchange, path, Phase.PENDING, kind=kind, target=draft.uri, draft=draft
+            )
+    if state.personality.moves_at_post:
+        _run(state, exchange, job)
     return see_other(f"{root}/{job.number}")
 
 
+def _path_of(state: State, target: str | None) -> str:
+    """Return the node path of a job's target; empty when the job itself will say what is wrong."""
+    try:
+        return own_path(target or "", state.personality.authority)
+    except Refusal:
+        return ""
+
+
 def _show(state: State, exchange: Exchange, job: Job) -> Reply:
-    wait = next((v for name, v in exchange.request.args.items() if name.upper() == "WAIT"), None)
-    if wait is None:
+    given = {name.upper(): value for name, value in exchange.request.args.items()}
+    if (wait := given.get("WAIT")) is None:
         return xml_reply(write_job(job))
+    while_in = next((one for one in Phase if one.value == given.get("PHASE", "").upper()), None)
     try:
         seconds = float(wait)
     except ValueError:
         raise invalid_argument(f"WAIT: {wait}") from None
-    waited = state.jobs.wait_until_done(job.number, seconds)
+    waited = state.jobs.wait_until_done(job.number, seconds, while_in)
     if waited is None:
-        raise no_such_resource(f"transfers/{job.number}")
+        raise no_such_resource(f"{job.kind.value}/{job.number}")
     return xml_reply(write_job(waited))
 
 
 def _part(job: Job, part: str) -> Reply:
     match part:
         case "phase":
-            return Reply(200, (("Content-Type", "text/plain"),), job.phase.value.encode())
+            return Reply(200, PLAIN, job.phase.value.encode())
         case "error" if job.error is not None:
-            return Reply(200, (("Content-Type", "text/plain"),), job.error.encode())
+            return Reply(200, PLAIN, job.error.encode())
         case "owner":
             return text_reply(200, job.owner or "")
         case "quote":
             return text_reply(200, "")
         case "executionduration":
-            return text_reply(200, str(EXECUTION_S))
+            return text_reply(200, str(job.execution_s))
         case "destruction":
-            return text_reply(200, uws_date(job.created_ms + KEPT_MS))
+            return text_reply(200, uws_date(job.destruction_ms))
         case "parameters" | "results":
             return xml_reply(write_part(job, part))
         case _:
-            raise no_such_resource(f"transfers/{job.number}/{part}")
+            raise no_such_resource(f"{job.kind.value}/{job.number}/{part}")
 
 
 def _result(state: State, exchange: Exchange, job: Job, name: str) -> Reply:
-    if name == "transferDetails" and job.transfer.direction.lower() in (PUSH, PULL):
+    transfer = job.transfer
+    if name == "transferDetails" and transfer and transfer.direction.lower() in (PUSH, PULL):
         # Also when negotiation failed: the client learns that from the phase.
-        return see_other(f"{exchange.base}/{state.personality.service}/xfer/{job.number}")
+        if not state.personality.xfer_redirect:
+            return details_of(state, exchange, job, transfer)
+        return see_other(f"{exchange.root(state.personality.service)}/xfer/{job.number}")
     for result, href in job.results:
         if result == name:
             return see_other(href)
-    raise no_such_resource(f"transfers/{job.number}/results/{name}")
+    raise no_such_resource(f"{job.kind.value}/{job.number}/results/{name}")
 
 
 def _change_phase(state: State, exchange: Exchange, job: Job) -> None:
@@ -134,10 +185,27 @@ def _change_phase(state: State, exchange: Exchange, job: Job) -> None:
         case ["RUN"]:
             _run(state, exchange, job)
         case ["ABORT"]:
-            for phase in (Phase.PENDING, Phase.EXECUTING):
-                state.jobs.leave(job.number, phase, phase=Phase.ABORTED, ended_ms=_now_ms(state))
+            for phase in Phase:
+                if not phase.is_final:
+                    ended_ms = _now_ms(state)
+                    state.jobs.leave(job.number, phase, phase=Phase.ABORTED, ended_ms=ended_ms)
         case _:
             raise invalid_argument("PHASE must be RUN or ABORT")
+
+
+def _change_term(state: State, exchange: Exchange, job: Job, part: str) -> None:
+    """Set when the job is forgotten, or how long it may run."""
+    values = [value for name, value in exchange.parameters() if name.lower() == part]
+    text = values[0] if len(values) == 1 else ""
+    if part == "destruction":
+        moment = parse_uws_date(text)
+        if moment is None:
+            raise invalid_argument(f"DESTRUCTION: {text}")
+        state.jobs.amend(job.number, destruction_ms=moment)
+        return
+    if not text.isdecimal():
+        raise invalid_argument(f"EXECUTIONDURATION: {text}")
+    state.jobs.amend(job.number, execution_s=int(text))
 
 
 def _now_ms(state: State) -> int:
@@ -153,31 +221,16 @@ def _run(state: State, exchange: Exchange, job: Job) -> None:
     )
     if running is None:
         return
-    outcome: dict[str, object]
-    try:
-        uri = _move(state, exchange, job)
-        outcome = {"phase": Phase.COMPLETED, "results": (("destination", uri),)}
-    except Refusal as refusal:
-        outcome = {"phase": Phase.ERROR, "error": error_text(refusal)}
-    state.jobs.leave(job.number, Phase.EXECUTING, ended_ms=_now_ms(state), **outcome)
-
-
-def _move(state: State, exchange: Exchange, job: Job) -> str:
-    """Move the node of a job and return the URI where it is now.
-
-    Raises:
-        Refusal: it cannot be moved, or the job asks for something else than a move.
-    """
-    transfer, authority = job.transfer, state.personality.authority
-    if transfer.direction.lower() in NOT_IMPLEMENTED | {PUSH, PULL}:
-        raise Refusal(405, f"OperationNotSupported: {transfer.direction} as an asynchronous job")
-    source = own_path(transfer.target, authority)
-    destination = own_path(transfer.direction, authority)
-    if transfer.keep_bytes is not False:
-        raise Refusal(405, "copyNode is not implemented")
-    with state.lock:
-        node = state.space.move(source, destination, exchange.caller)
-        return state.space.uri(node.path)
+    outcome = perform(state, exchange, running)
+    ended_ms = None if outcome.phase is Phase.EXECUTING else _now_ms(state)
+    state.jobs.leave(
+        job.number,
+        Phase.EXECUTING,
+        phase=outcome.phase,
+        results=outcome.results,
+        error=outcome.error,
+        ended_ms=ended_ms,
+    )
 
 
 def _destroy(state: State, exchange: Exchange, job: Job, root: str) -> Reply:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from fakevospace.describe import Detail, NodeRecord, describe
+from fakevospace.describe import Detail, NodeRecord, describe, shown_properties
 from fakevospace.documents import parse_node, write_node
 from fakevospace.exchange import Exchange, Reply, see_other, text_reply, xml_reply
+from fakevospace.jsondocuments import JSON, json_of
 from fakevospace.names import encode_path, own_path, split_path
 from fakevospace.nodes import Kind, Node
+from fakevospace.properties import check_changeable
 from fakevospace.refusals import (
     Refusal,
     invalid_argument,
@@ -14,6 +16,8 @@ from fakevospace.refusals import (
     method_not_allowed,
     option_not_supported,
     unsupported,
+    unsupported_media_type,
+    view_not_supported,
 )
 from fakevospace.state import State
 
@@ -24,7 +28,10 @@ def nodes(state: State, exchange: Exchange, path: str) -> Reply:
     Raises:
         Refusal: as sections 4.3 to 4.7 say.
     """
-    match exchange.request.method:
+    method = exchange.request.method
+    if method in ("PUT", "POST", "DELETE"):
+        _check_form(state, exchange)
+    match method:
         case "GET":
             return _get(state, exchange, path)
         case "HEAD":
@@ -43,16 +50,36 @@ def _bytes(reply: Reply) -> bytes:
     return reply.body if isinstance(reply.body, bytes) else b""
 
 
+def _check_form(state: State, exchange: Exchange) -> None:
+    """Refuse what some services insist on in a change: no query, documents as text/xml."""
+    rules = state.personality
+    if exchange.query and not rules.query_on_changes:
+        raise invalid_argument(f"query string not allowed: {exchange.query}")
+    mimetype, method = exchange.request.mimetype, exchange.request.method
+    if rules.form_documents and method != "DELETE" and mimetype != "text/xml":
+        raise unsupported_media_type(mimetype)
+
+
+def _answer(exchange: Exchange, record: NodeRecord, status: int = 200) -> Reply:
+    """Answer with a node, as JSON when the parameter `Accept` (not the header) asks for it."""
+    document = write_node(record)
+    if exchange.parameter("Accept") == JSON:
+        return Reply(status, (("Content-Type", JSON),), json_of(document))
+    return xml_reply(document, status)
+
+
 def _get(state: State, exchange: Exchange, path: str) -> Reply:
     with state.lock:
         node = state.space.resolve(path, exchange.caller)
         if exchange.parameter("view") == "data":
-            service = state.personality.service
-            return see_other(f"{exchange.base}/{service}/files/{encode_path(node.path)}")
+            if not state.personality.has_files:
+                raise view_not_supported("data")
+            root = exchange.root(state.personality.service)
+            return see_other(f"{root}/files/{encode_path(node.path)}")
         children = _page(state, exchange, node) if node.kind is Kind.CONTAINER else []
         detail = Detail.from_query(exchange.parameter("detail"))
         record = describe(state.space, node, exchange.caller, detail, children)
-    return xml_reply(write_node(record))
+    return _answer(exchange, record)
 
 
 def _page(state: State, exchange: Exchange, container: Node) -> list[Node]:
@@ -105,7 +132,7 @@ def _put(state: State, exchange: Exchange, path: str) -> Reply:
     with state.lock:
         node = state.space.create(path, draft, exchange.caller)
         record = _full_record(state, exchange, node)
-    return xml_reply(write_node(record), 201)
+    return _answer(exchange, record, 201)
 
 
 def _post(state: State, exchange: Exchange, path: str) -> Reply:
@@ -117,14 +144,17 @@ def _post(state: State, exchange: Exchange, path: str) -> Reply:
     if theirs != path:
         raise invalid_argument(f"{draft.uri} is not the requested {state.space.uri(path)}")
     with state.lock:
+        if state.personality.refuses_read_only:
+            node = state.space.resolve(path, exchange.caller)
+            check_changeable(draft.properties, shown_properties(state.space, node))
         node = state.space.update(path, draft, exchange.caller)
         record = _full_record(state, exchange, node)
-    return xml_reply(write_node(record))
+    return _answer(exchange, record)
 
 
 def _delete(state: State, exchange: Exchange, path: str) -> Reply:
     with state.lock:
-        node = state.space.delete(path, exchange.caller)
-        if node.content is not None:
-            state.store.delete(node.content)
-    return text_reply(200, "")
+        for node in state.space.delete(path, exchange.caller):
+            if node.content is not None:
+                state.store.delete(node.content)
+    return text_reply(state.personality.delete_status, "")

@@ -1,11 +1,13 @@
 """`/synctrans` and `/xfer/{job}`: negotiating where bytes go (protocol.md 5.1 to 5.3, 5.6).
 
-A push makes the data node before any byte is sent.  The document form always answers 303 to the
-job's transfer details, also when negotiation failed; the parameter form answers 303 straight to
-the bytes, or the error itself.
+The document form always leads to the job's transfer details, also when negotiation failed; the
+parameter form leads straight to the bytes, answers a document, or does not exist.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import urlencode
 
 from fakevospace.documents import (
     TransferDocument,
@@ -14,25 +16,23 @@ from fakevospace.documents import (
     write_transfer,
 )
 from fakevospace.endpoints.files import endpoints
+from fakevospace.endpoints.negotiation import PULL, error_text, grant_of, negotiate, new_job
 from fakevospace.exchange import Exchange, Reply, see_other, xml_reply
-from fakevospace.jobs import Job, Phase, new_number
+from fakevospace.jobs import Job, JobKind, Phase
 from fakevospace.names import own_path
-from fakevospace.nodes import Kind, Node, NodeDraft
+from fakevospace.personality import PACKAGE_VIEW, ParameterForm
 from fakevospace.refusals import (
     Refusal,
     invalid_argument,
     method_not_allowed,
     no_such_resource,
-    permission_denied,
+    not_authenticated,
+    unsupported_media_type,
 )
 from fakevospace.state import State
-from fakevospace.tokens import Grant
 
-PUSH, PULL = "pushtovospace", "pullfromvospace"
-NOT_IMPLEMENTED = frozenset({"pulltovospace", "pushfromvospace", "bidirectional"})
-VIEWS = frozenset(
-    {None, "ivo://ivoa.net/vospace/core#defaultview", "ivo://cadc.nrc.ca/vospace/view#data"}
-)
+FORM = "application/x-www-form-urlencoded"
+OWN_PARAMETERS = frozenset({"TARGET", "DIRECTION", "PROTOCOL", "VIEW", "REQUEST", "RUNID"})
 
 
 def synctrans(state: State, exchange: Exchange) -> Reply:
@@ -41,12 +41,15 @@ def synctrans(state: State, exchange: Exchange) -> Reply:
     Raises:
         Refusal: parameter form: what went wrong; document form: a document that is none.
     """
+    rules = state.personality
     given = {name.upper() for name in exchange.request.args}
-    form = exchange.request.mimetype == "application/x-www-form-urlencoded"
+    form = exchange.request.mimetype == FORM and not rules.form_documents
     match exchange.request.method:
-        case "GET" | "HEAD":
+        case "GET" | "HEAD" if rules.parameter_form is not ParameterForm.NONE:
             return _by_parameters(state, exchange)
-        case "POST" if "TARGET" in given or form:
+        case "POST" if ("TARGET" in given or form) and (
+            rules.parameter_form is not ParameterForm.NONE
+        ):
             return _by_parameters(state, exchange)
         case "POST":
             return _by_document(state, exchange)
@@ -54,122 +57,68 @@ def synctrans(state: State, exchange: Exchange) -> Reply:
             raise method_not_allowed(other)
 
 
+def read_transfer(state: State, exchange: Exchange) -> TransferDocument:
+    """Read the transfer document that a request brings.
+
+    Raises:
+        Refusal: 400, 413; 415 where the service insists on a Content-Type.
+    """
+    if state.personality.form_documents and exchange.request.mimetype != FORM:
+        raise unsupported_media_type(exchange.request.mimetype)
+    return parse_transfer(exchange.document())
+
+
 def _by_document(state: State, exchange: Exchange) -> Reply:
-    transfer = parse_transfer(exchange.document())
+    transfer = read_transfer(state, exchange)
+    root = exchange.root(state.personality.service)
+    if transfer.view == PACKAGE_VIEW and state.personality.packages:
+        return _package(state, exchange, transfer, root)
     path, error = "", None
     try:
         path = own_path(transfer.target, state.personality.authority)
         with state.lock:
-            _negotiate(state, exchange, transfer, path)
+            negotiate(state, exchange, transfer, path)
     except Refusal as refusal:
+        if refusal.status == 503:
+            raise
         error = error_text(refusal)
     phase = Phase.EXECUTING if error is None else Phase.ERROR
-    job = new_job(state, exchange, transfer, path, phase, error)
-    root = f"{exchange.base}/{state.personality.service}/transfers"
-    return see_other(f"{root}/{job.number}/results/transferDetails")
+    job = new_job(state, exchange, path, phase, transfer=transfer, error=error)
+    return see_other(f"{root}/transfers/{job.number}/results/transferDetails")
 
 
-def new_job(
-    state: State,
-    exchange: Exchange,
-    transfer: TransferDocument,
-    path: str,
-    phase: Phase,
-    error: str | None = None,
-) -> Job:
-    """Make a job and put it into the store."""
-    with state.lock:
-        now_ms = state.tree.next_date_ms()
-    started_ms = None if phase is Phase.PENDING else now_ms
-    ended_ms = now_ms if phase is Phase.ERROR else None
-    job = Job(
-        new_number(),
-        exchange.caller.name,
-        path,
-        transfer,
-        phase,
-        now_ms,
-        started_ms,
-        ended_ms,
-        error,
-    )
-    state.jobs.add(job)
-    return job
-
-
-def error_text(refusal: Refusal) -> str:
-    """Return what a job's error says: the bare word for a refused permission (5.5)."""
-    return "PermissionDenied" if refusal.status == 403 else refusal.text
-
-
-def _negotiate(state: State, exchange: Exchange, transfer: TransferDocument, path: str) -> Node:
-    """Decide whether bytes may flow, making the node of a push; call with `state.lock` held.
-
-    Raises:
-        Refusal: they may not.
-    """
-    direction = transfer.direction.lower()
-    if direction in NOT_IMPLEMENTED:
-        raise Refusal(405, f"OperationNotSupported: {transfer.direction} is not implemented")
-    if direction not in (PUSH, PULL):
-        raise invalid_argument(f"direction: {transfer.direction}")
-    if transfer.view not in VIEWS:
-        raise Refusal(400, f"ViewNotSupported ({transfer.view})")
-    if direction == PULL:
-        return _pull(state, exchange, path)
-    return _push(state, exchange, path)
-
-
-def _pull(state: State, exchange: Exchange, path: str) -> Node:
-    try:
-        node = state.space.resolve(path, exchange.caller, follow_leaf=True)
-    except Refusal as refusal:
-        if refusal.text.startswith("NodeNotFound"):
-            raise Refusal(400, "target is not a data node") from None
-        raise
-    if not node.kind.holds_bytes:
-        raise Refusal(400, "target is not a data node")
-    if not exchange.caller.can_read(node):
-        raise permission_denied(state.space.uri(path))
-    return node
-
-
-def _push(state: State, exchange: Exchange, path: str) -> Node:
-    space, caller = state.space, exchange.caller
-    try:
-        node = space.resolve(path, caller, follow_leaf=True)
-    except Refusal as refusal:
-        if not refusal.text.startswith(("NodeNotFound", "UnreadableLinkTarget")):
-            raise
-        # A missing node, possibly below a link to its container; anything else fails again.
-        return space.create(path, NodeDraft(space.uri(path), Kind.DATA, {}), caller)
-    if not node.kind.holds_bytes:
-        raise Refusal(400, "target is not a data node")
-    locked = space.is_locked(node) or (node.parent is not None and space.is_locked(node.parent))
-    if locked or not caller.can_write(node):
-        raise permission_denied(space.uri(path))
-    return node
+def _package(state: State, exchange: Exchange, transfer: TransferDocument, root: str) -> Reply:
+    """Suspend the job and lead to `/pkg`, which goes on with it."""
+    if transfer.direction.lower() != PULL:
+        raise invalid_argument(f"direction of a package: {transfer.direction}")
+    job = new_job(state, exchange, "", Phase.SUSPENDED, transfer=transfer)
+    return see_other(f"{root}/pkg/{job.number}/run")
 
 
 def _by_parameters(state: State, exchange: Exchange) -> Reply:
     given: dict[str, list[str]] = {}
+    others = []
     for name, value in exchange.parameters():
         given.setdefault(name.upper(), []).append(value)
+        if name.upper() not in OWN_PARAMETERS:
+            others.append((name, value))
     if missing := [name for name in ("TARGET", "DIRECTION", "PROTOCOL") if name not in given]:
         raise invalid_argument(f"missing parameter {missing[0]}")
     protocols = tuple(TransferProtocol(uri) for uri in given["PROTOCOL"])
-    transfer = TransferDocument(given["TARGET"][0], given["DIRECTION"][0], protocols=protocols)
+    view = given.get("VIEW", [None])[0]
+    transfer = TransferDocument(given["TARGET"][0], given["DIRECTION"][0], view, protocols)
     path = own_path(transfer.target, state.personality.authority)
     with state.lock:
-        node = _negotiate(state, exchange, transfer, path)
-        answered = endpoints(state, exchange, node, _grant(transfer), protocols)
+        node = negotiate(state, exchange, transfer, path)
+        answered = endpoints(state, exchange, node, grant_of(transfer), protocols)
+    redirect = "REDIRECT" in [word.upper() for word in given.get("REQUEST", [])]
+    if state.personality.parameter_form is ParameterForm.DOCUMENT and not redirect:
+        new_job(state, exchange, path, Phase.EXECUTING, transfer=transfer)
+        return xml_reply(write_transfer(replace(transfer, protocols=answered)))
     if not answered or answered[0].endpoint is None:
         raise invalid_argument("no endpoint for the protocols asked for")
-    return see_other(answered[0].endpoint)
-
-
-def _grant(transfer: TransferDocument) -> Grant:
-    return Grant.READ if transfer.direction.lower() == PULL else Grant.WRITE
+    query = f"?{urlencode(others)}" if others else ""
+    return see_other(f"{answered[0].endpoint}{query}")
 
 
 def transfer_details(state: State, exchange: Exchange, number: str) -> Reply:
@@ -178,14 +127,20 @@ def transfer_details(state: State, exchange: Exchange, number: str) -> Reply:
     A failed job shows no protocols while its node exists, and a 500 when it does not.
 
     Raises:
-        Refusal: 404 no such job; 500 as above.
+        Refusal: 404 no such job; 401 another user's; 500 as above.
     """
     if exchange.request.method not in ("GET", "HEAD"):
         raise method_not_allowed(exchange.request.method)
     job = state.jobs.get(number)
-    if job is None:
+    if job is None or job.kind is not JobKind.TRANSFER or job.transfer is None:
         raise no_such_resource(f"xfer/{number}")
-    transfer = job.transfer
+    if job.owner != exchange.caller.name and not exchange.caller.admin:
+        raise not_authenticated(f"xfer/{number}")
+    return details_of(state, exchange, job, job.transfer)
+
+
+def details_of(state: State, exchange: Exchange, job: Job, transfer: TransferDocument) -> Reply:
+    """Answer with the transfer document of a job."""
     answered: tuple[TransferProtocol, ...] = ()
     with state.lock:
         try:
@@ -193,13 +148,6 @@ def transfer_details(state: State, exchange: Exchange, number: str) -> Reply:
         except Refusal as refusal:
             raise Refusal(500, f"Internal Error: {refusal.text}") from None
         if job.phase is Phase.EXECUTING and node.kind.holds_bytes:
-            answered = endpoints(state, exchange, node, _grant(transfer), transfer.protocols)
-    document = TransferDocument(
-        transfer.target,
-        transfer.direction,
-        transfer.view,
-        answered,
-        transfer.keep_bytes,
-        transfer.version,
-    )
-    return xml_reply(write_transfer(document))
+            grant = grant_of(transfer)
+            answered = endpoints(state, exchange, node, grant, transfer.protocols)
+    return xml_reply(write_transfer(replace(transfer, protocols=answered)))

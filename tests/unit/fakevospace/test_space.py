@@ -16,7 +16,7 @@ from fakevospace.refusals import Refusal
 from fakevospace.space import Space
 from fakevospace.tree import Tree
 
-ANN = Caller("ann", admin=False, authenticated=True)
+ANN = Caller("ann", admin=False, authenticated=True, administers=True)
 BOB = Caller("bob", admin=False, authenticated=True)
 NOBODY = Caller(None, admin=False, authenticated=False)
 
