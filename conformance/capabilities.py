@@ -28,6 +28,8 @@ FLAGS: Mapping[str, tuple[str, bool]] = {
     "syncTransfers": ("transfers can be negotiated synchronously", True),
     "asyncTransfers": ("there are transfer jobs", True),
     "parameterForm": ("transfers can be negotiated by URL parameters", False),
+    "parametersRedirect": ("transfers by parameters always answer 303 to the bytes", False),
+    "anyContentType": ("documents are taken under any Content-Type", False),
     "serviceTransfers": ("the service moves bytes itself (pullTo, pushFrom)", False),
     "autoNames": (".auto makes a new name", False),
     "nullNode": (".null discards what is moved or written there", False),

@@ -100,12 +100,13 @@ def _personality(spec: str) -> str:
 def _serve_fake(personality: str) -> Iterator[tuple[str, str, Users]]:
     from fakevospace import FakeVOSpace
 
-    tokens = ("owner:first-token", "guest:second-token")
-    try:
-        fake = FakeVOSpace(personality=personality, tokens=tokens)
-    except ValueError as exc:
-        raise TargetError(str(exc)) from exc
-    users = Users(Credentials("first-token"), Credentials("second-token"))
+    first, second = Credentials("first-token"), Credentials("second-token")
+    fake = FakeVOSpace(
+        personality=personality,
+        tokens=(f"owner:{first.token}", f"guest:{second.token}"),
+        groups={FAKE_GROUP: ["guest"]},
+    )
+    users = Users(first, second, FAKE_GROUP)
     with fake, fake.serve() as server:
         registry = f"{server.url}/reg/resource-caps"
         yield next(iter(_registered(registry, None).values())), "", users

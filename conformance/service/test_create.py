@@ -257,6 +257,7 @@ def test_what_is_no_node_document_is_refused(service: Service, container: str) -
     "VOS-CADC-any-content-type",
     source="protocol.md 3: clients send node documents without or with another Content-Type",
 )
+@pytest.mark.needs("anyContentType")
 def test_the_content_type_of_a_document_does_not_matter(service: Service, container: str) -> None:
     uri, url = service.nodes.uri(f"{container}/made"), service.nodes.url(f"{container}/made")
     service.make(f"{container}/made")

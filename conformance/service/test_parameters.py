@@ -57,7 +57,7 @@ def test_a_redirect_on_request(service: Service, data: str) -> None:
     "VOS-CADC-parameters-redirect",
     source="protocol.md 5.3: CADC's services always answer 303 to the byte endpoint",
 )
-@pytest.mark.needs("files")
+@pytest.mark.needs("parametersRedirect")
 def test_a_redirect_always(service: Service, data: str) -> None:
     for method in ("GET", "POST"):
         answer = expect_status(ask(service, data, PULL, method), 303)
@@ -68,7 +68,7 @@ def test_a_redirect_always(service: Service, data: str) -> None:
     "VOS-CADC-parameters-push",
     source="protocol.md 5.3: a push by parameters creates the node and leads to the byte URL",
 )
-@pytest.mark.needs("files")
+@pytest.mark.needs("parametersRedirect")
 def test_a_push_by_parameters(service: Service, container: str) -> None:
     url = expect_redirect(ask(service, f"{container}/new", PUSH))
     assert service.nodes.exists(f"{container}/new")
