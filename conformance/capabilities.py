@@ -27,6 +27,7 @@ FLAGS: Mapping[str, tuple[str, bool]] = {
     "serviceMetadata": ("/protocols, /views and /properties are there", True),
     "syncTransfers": ("transfers can be negotiated synchronously", True),
     "asyncTransfers": ("there are transfer jobs", True),
+    "pendingJobs": ("a new job waits as PENDING for PHASE=RUN", True),
     "parameterForm": ("transfers can be negotiated by URL parameters", False),
     "parametersRedirect": ("transfers by parameters always answer 303 to the bytes", False),
     "anyContentType": ("documents are taken under any Content-Type", False),

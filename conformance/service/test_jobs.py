@@ -90,6 +90,7 @@ def test_a_finished_job_is_not_run_again(service: Service, container: str, job: 
 
 
 @pytest.mark.clause("VOS-6.4-abort", source="VOSpace 2.1 §6.4; UWS 1.1 §2.2.3.4: PHASE=ABORT")
+@pytest.mark.needs("pendingJobs")
 def test_a_job_is_aborted(service: Service, container: str, job: str) -> None:
     expect_redirect(service.jobs().post_phase(job, "ABORT"))
     assert service.jobs().phase(job) == "ABORTED"
@@ -99,6 +100,7 @@ def test_a_job_is_aborted(service: Service, container: str, job: str) -> None:
 
 
 @pytest.mark.clause("VOS-6.4-bad-phase", source="UWS 1.1 §2.2.3: another phase is refused with 400")
+@pytest.mark.needs("pendingJobs")
 def test_an_unknown_phase_is_refused(service: Service, job: str) -> None:
     for value in ("FLY", "COMPLETED", ""):
         expect_status(service.jobs().post_phase(job, value), 400)
@@ -125,6 +127,7 @@ def test_waiting_for_a_finished_job(service: Service, job: str) -> None:
 @pytest.mark.clause(
     "VOS-6.4-wait-pending", source="UWS 1.1 §2.2.1.1: WAIT=n answers after n seconds at the latest"
 )
+@pytest.mark.needs("pendingJobs")
 def test_waiting_for_a_pending_job(service: Service, job: str) -> None:
     answer = service.jobs().get(job, "", WAIT=1)
     assert answer.elapsed.total_seconds() < 20
@@ -203,7 +206,7 @@ def test_the_list_of_jobs_is_private(service: Service, stranger: Service) -> Non
 @pytest.mark.clause(
     "VOS-6.4-owner", source="UWS 1.1 §2.1.8: a job belongs to the user who created it"
 )
-@pytest.mark.needs("secondUser")
+@pytest.mark.needs("secondUser", "pendingJobs")
 def test_a_job_belongs_to_its_creator(
     service: Service, other: Service, container: str, job: str
 ) -> None:
