@@ -96,10 +96,10 @@ def _suite(
         capabilities = Capabilities(profile.capabilities, found)
         with workspace(target.service, target.base) as root:
             users = target.users
-            yield (
-                ServiceFixtures(target.service, root, capabilities, users.second, users.group),
-                Clauses(profile, capabilities, tuple(options.only)),
+            fixtures = ServiceFixtures(
+                target.service, root, capabilities, users.second, users.group, users.another_group
             )
+            yield fixtures, Clauses(profile, capabilities, tuple(options.only))
 
 
 def _profile(spec: str | None, target: str) -> Profile:
@@ -120,6 +120,7 @@ def _users(options: argparse.Namespace) -> Users:
         first,
         None if second == Credentials() else second,
         options.group,
+        options.another_group,
         options.ca_file,
     )
 
@@ -162,6 +163,7 @@ def _add_users(parser: argparse.ArgumentParser) -> None:
     users.add_argument("--other-token-file", type=Path, metavar="FILE", help="of a second user")
     users.add_argument("--other-certfile", metavar="FILE", help="of a second user")
     users.add_argument("--group", default="", metavar="URI", help="of which the second is a member")
+    users.add_argument("--another-group", default="", metavar="URI", help="any other, if checked")
     users.add_argument("--ca-file", metavar="FILE", help="certificates to trust")
 
 

@@ -26,6 +26,7 @@ class ServiceFixtures:
     capabilities: Capabilities
     second_user: Credentials | None = None
     group_uri: str = ""
+    another_group_uri: str = ""
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @pytest.fixture
@@ -60,6 +61,11 @@ class ServiceFixtures:
     def group(self) -> str:
         """The URI of a group that the second user is a member of."""
         return self.group_uri
+
+    @pytest.fixture
+    def another_group(self) -> str:
+        """The URI of another group; where groups need not exist any name will do."""
+        return self.another_group_uri or f"{self.group_uri}-too"
 
     @pytest.fixture
     def container(self, service: Service) -> Iterator[str]:

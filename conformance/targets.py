@@ -30,7 +30,7 @@ from conformance.wire import (
 
 DEFAULT_REGISTRY = "cadc-west-01.canfar.net"
 PERSONALITIES = ("vault", "cavern", "datalab", "spec")
-FAKE_GROUP = "ivo://cadc.nrc.ca/gms?conformance"
+FAKE_GROUPS = ("ivo://cadc.nrc.ca/gms?conformance", "ivo://cadc.nrc.ca/gms?conformance-too")
 
 
 class TargetError(Exception):
@@ -39,11 +39,15 @@ class TargetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """As whom the clauses act; `group` is one of which the second user is a member."""
+    """As whom the clauses act; `group` is one of which the second user is a member.
+
+    `another_group` is any other, needed where a service checks that groups exist.
+    """
 
     first: Credentials = Credentials()
     second: Credentials | None = None
     group: str = ""
+    another_group: str = ""
     authority_file: str | None = None
 
 
@@ -104,9 +108,9 @@ def _serve_fake(personality: str) -> Iterator[tuple[str, str, Users]]:
     fake = FakeVOSpace(
         personality=personality,
         tokens=(f"owner:{first.token}", f"guest:{second.token}"),
-        groups={FAKE_GROUP: ["guest"]},
+        groups={FAKE_GROUPS[0]: ["guest"], FAKE_GROUPS[1]: []},
     )
-    users = Users(first, second, FAKE_GROUP)
+    users = Users(first, second, *FAKE_GROUPS)
     with fake, fake.serve() as server:
         registry = f"{server.url}/reg/resource-caps"
         yield next(iter(_registered(registry, None).values())), "", users

@@ -22,11 +22,6 @@ pytestmark = pytest.mark.needs("permissionProps", "group")
 PERMISSIONS = (IS_PUBLIC, GROUP_READ, GROUP_WRITE)
 
 
-def second(group: str) -> str:
-    """Another group of the same kind; groups need not exist for their names to be kept."""
-    return f"{group}-too"
-
-
 def permissions(service: Service, path: str) -> dict[str, str]:
     """The permissions of a node; an absent one is an empty value."""
     found = service.nodes.read(path).properties
@@ -34,14 +29,14 @@ def permissions(service: Service, path: str) -> dict[str, str]:
 
 
 @pytest.mark.clause("VOS-CADC-property-updates", source="opencadc NodesTest.testNodePropertyUpdates")
-def test_properties_are_updated(service: Service, container: str, group: str) -> None:
+def test_properties_are_updated(service: Service, container: str, group: str, another_group: str) -> None:
     path = f"{container}/node"
     first = {
         TITLE: "t",
         DESCRIPTION: "d",
         "custom:secret-meaning": "s",
         GROUP_READ: group,
-        GROUP_WRITE: second(group),
+        GROUP_WRITE: another_group,
         IS_PUBLIC: "true",
         INHERIT: "true",
     }
@@ -51,7 +46,7 @@ def test_properties_are_updated(service: Service, container: str, group: str) ->
     changes = {
         TITLE: None,
         DESCRIPTION: "other",
-        GROUP_READ: second(group),
+        GROUP_READ: another_group,
         GROUP_WRITE: group,
         IS_PUBLIC: "false",
         INHERIT: "false",
@@ -68,8 +63,8 @@ def test_properties_are_updated(service: Service, container: str, group: str) ->
 @pytest.mark.clause(
     "VOS-CADC-several-groups", source="protocol.md 4.2: groups are separated by spaces, and replaced"
 )
-def test_several_groups(service: Service, container: str, group: str) -> None:
-    several = f"{group} {second(group)}"
+def test_several_groups(service: Service, container: str, group: str, another_group: str) -> None:
+    several = f"{group} {another_group}"
     service.make(f"{container}/a", properties={GROUP_READ: several})
     found = service.nodes.read(f"{container}/a").properties[GROUP_READ]
     assert sorted(found.split()) == sorted(several.split())
@@ -82,8 +77,8 @@ def test_several_groups(service: Service, container: str, group: str) -> None:
     source="opencadc NodesTest.testInheritPermissions: without inheritPermissions nothing is taken",
 )
 @pytest.mark.needs("inheritPermissions")
-def test_nothing_is_inherited_unasked(service: Service, container: str, group: str) -> None:
-    given = {IS_PUBLIC: "true", GROUP_READ: group, GROUP_WRITE: second(group)}
+def test_nothing_is_inherited_unasked(service: Service, container: str, group: str, another_group: str) -> None:
+    given = {IS_PUBLIC: "true", GROUP_READ: group, GROUP_WRITE: another_group}
     service.make(f"{container}/parent", properties={**given, INHERIT: "false"})
     for name, kind in (("a", CONTAINER), ("b", DATA)):
         expect_status(service.nodes.put(f"{container}/parent/{name}", kind), 201)
@@ -99,8 +94,8 @@ def test_nothing_is_inherited_unasked(service: Service, container: str, group: s
     source="opencadc NodesTest.testInheritPermissions: children take ispublic and both groups",
 )
 @pytest.mark.needs("inheritPermissions")
-def test_permissions_are_inherited(service: Service, container: str, group: str) -> None:
-    given = {IS_PUBLIC: "true", GROUP_READ: group, GROUP_WRITE: second(group)}
+def test_permissions_are_inherited(service: Service, container: str, group: str, another_group: str) -> None:
+    given = {IS_PUBLIC: "true", GROUP_READ: group, GROUP_WRITE: another_group}
     service.make(f"{container}/parent", properties={**given, INHERIT: "true"})
     for name, kind in (("a", CONTAINER), ("b", DATA)):
         expect_status(service.nodes.put(f"{container}/parent/{name}", kind), 201)
@@ -111,8 +106,8 @@ def test_permissions_are_inherited(service: Service, container: str, group: str)
     "VOS-CADC-inherited-by-push", source="protocol.md 5.2: a node made by a push inherits as well"
 )
 @pytest.mark.needs("inheritPermissions")
-def test_a_push_inherits(service: Service, container: str, group: str) -> None:
-    given = {IS_PUBLIC: "true", GROUP_READ: group, GROUP_WRITE: second(group)}
+def test_a_push_inherits(service: Service, container: str, group: str, another_group: str) -> None:
+    given = {IS_PUBLIC: "true", GROUP_READ: group, GROUP_WRITE: another_group}
     service.make(f"{container}/parent", properties={**given, INHERIT: "true"})
     service.transfers.push(f"{container}/parent/data", b"bytes")
     assert permissions(service, f"{container}/parent/data") == given
@@ -123,10 +118,10 @@ def test_a_push_inherits(service: Service, container: str, group: str) -> None:
     source="opencadc NodesTest.testInheritPermissions: what the child's document says wins",
 )
 @pytest.mark.needs("inheritPermissions")
-def test_explicit_permissions_win(service: Service, container: str, group: str) -> None:
-    parent = {IS_PUBLIC: "false", GROUP_READ: group, GROUP_WRITE: second(group)}
+def test_explicit_permissions_win(service: Service, container: str, group: str, another_group: str) -> None:
+    parent = {IS_PUBLIC: "false", GROUP_READ: group, GROUP_WRITE: another_group}
     service.make(f"{container}/parent", properties={**parent, INHERIT: "true"})
-    own = {IS_PUBLIC: "true", GROUP_READ: second(group), GROUP_WRITE: group}
+    own = {IS_PUBLIC: "true", GROUP_READ: another_group, GROUP_WRITE: group}
     expect_status(service.nodes.put(f"{container}/parent/a", CONTAINER, own), 201)
     assert permissions(service, f"{container}/parent/a") == own
 
@@ -135,8 +130,8 @@ def test_explicit_permissions_win(service: Service, container: str, group: str) 
     "VOS-CADC-inherit-later", source="protocol.md 4.2: children copy at their creation, not later"
 )
 @pytest.mark.needs("inheritPermissions")
-def test_inheritance_is_no_link(service: Service, container: str, group: str) -> None:
+def test_inheritance_is_no_link(service: Service, container: str, group: str, another_group: str) -> None:
     service.make(f"{container}/parent", properties={INHERIT: "true", GROUP_READ: group})
     service.make(f"{container}/parent/a")
-    service.nodes.post(f"{container}/parent", CONTAINER, {GROUP_READ: second(group)})
+    service.nodes.post(f"{container}/parent", CONTAINER, {GROUP_READ: another_group})
     assert permissions(service, f"{container}/parent/a")[GROUP_READ] == group
