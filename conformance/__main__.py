@@ -105,8 +105,8 @@ def _suite(
 def _profile(spec: str | None, target: str) -> Profile:
     shipped = default_profile(target)
     if spec is not None:
-        return load_profile(find_profile(spec))
-    return load_profile(SHIPPED / f"{shipped}.toml") if shipped else Profile()
+        return load_profile(find_profile(spec), target)
+    return load_profile(SHIPPED / f"{shipped}.toml", target) if shipped else Profile()
 
 
 def _users(options: argparse.Namespace) -> Users:

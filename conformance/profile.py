@@ -8,7 +8,8 @@ A profile is a TOML file:
 - `[wire]`: `transfer_type`, the Content-Type under which transfer documents are taken;
 - any number of `[[deviation]]` with `clause`, `reason` and `reference` (a document or an issue
   where it can be looked up). All three are demanded: a deviation that nobody can explain is a
-  failure, not an expectation.
+  failure, not an expectation. With `target`, a pattern such as `fake:*`, it is expected of
+  matching targets only: what the fake lacks is not forgiven the real service.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +34,12 @@ class ProfileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """One clause that is expected to fail."""
+    """One clause that is expected to fail, of the targets that match."""
 
     clause: str
     reason: str
     reference: str
+    target: str = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,8 @@ def find_profile(spec: str) -> Path:
     return shipped if shipped.is_file() and not Path(spec).exists() else Path(spec)
 
 
-def load_profile(path: Path) -> Profile:
-    """Read a profile; raises ProfileError with the file's name."""
+def load_profile(path: Path, target: str = "") -> Profile:
+    """Read what a profile says of a target; raises ProfileError with the file's name."""
     try:
         content = tomllib.loads(path.read_text())
         _check(path, content.keys() - KEYS, "key")
@@ -68,14 +71,15 @@ def load_profile(path: Path) -> Profile:
         _check(path, flags.keys() - FLAGS.keys(), "capability")
         _check(path, {key for key, value in flags.items() if value not in (True, False)}, "value")
         dialect = Dialect(**content.get("wire", {}))
-        deviations = tuple(Deviation(**entry) for entry in content.get("deviation", []))
+        deviations = [Deviation(**entry) for entry in content.get("deviation", [])]
     except (OSError, tomllib.TOMLDecodeError) as exc:
         raise ProfileError(f"{path}: {exc}") from exc
     except TypeError as exc:
         raise ProfileError(
             f"{path}: a deviation has clause, reason and reference, wire has transfer_type"
         ) from exc
-    return Profile(path.stem, deviations, flags, dialect)
+    expected = tuple(known for known in deviations if fnmatchcase(target, known.target))
+    return Profile(path.stem, expected, flags, dialect)
 
 
 def _check(path: Path, unknown: set[Any], what: str) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import TypeVar
 
 import pytest
 import requests
@@ -15,9 +16,10 @@ from conformance.wire import Service, transfer_document
 from conformance.wire.terms import CONTAINER, LENGTH, PULL, PUSH
 
 CLIENTS = 6
+T = TypeVar("T")
 
 
-def at_once[T](service: Service, actions: Sequence[Callable[[Service], T]]) -> list[T]:
+def at_once(service: Service, actions: Sequence[Callable[[Service], T]]) -> list[T]:
     """Run the actions at the same moment, each over a connection of its own."""
     gate = Barrier(len(actions))
 
