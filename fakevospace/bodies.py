@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from io import FileIO
 from typing import Protocol
 
-from fakevospace.exchange import Body, Dropped
-from fakevospace.faults import FaultBoard, Hang, Reset, Verdict
+from fakevospace.exchange import Body
 
 
 class Input(Protocol):
@@ -31,24 +30,6 @@ class Strike:
     fire: Callable[[], None]
 
 
-def interrupt(verdict: Verdict, board: FaultBoard, gone: Callable[[], bool]) -> None:
-    """Carry out a fault that stops a connection, now.
-
-    Returns only from a hang that was released.
-
-    Raises:
-        Dropped: the connection ends here.
-    """
-    match verdict.action:
-        case Hang():
-            if not board.hold(verdict.gate, gone):
-                raise Dropped()
-        case Reset():
-            raise Dropped(reset=True)
-        case _:
-            raise Dropped()
-
-
 class FaultyInput:
     """The body of a request, counted, with at most one strike armed."""
 
@@ -57,6 +38,16 @@ class FaultyInput:
         self._raw = raw
         self._in_request: Strike | None = None
         self._in_answer: Strike | None = None
+        self._at_break: Strike | None = None
+
+    def arm_break(self, length: int | None, fire: Callable[[], None]) -> None:
+        """Let `fire` be called when this body ends before its announced length, or fails."""
+        self._at_break = Strike(-1 if length is None else length, fire)
+
+    def _broken(self) -> None:
+        strike, self._at_break = self._at_break, None
+        if strike is not None:
+            strike.fire()
 
     def arm(self, after_bytes: int, fire: Callable[[], None], *, in_request: bool) -> None:
         """Let `fire` be called after so many bytes of this body, or of the answer's."""
@@ -80,8 +71,14 @@ class FaultyInput:
                 strike.fire()
             elif count < 0 or count > left:
                 count = left
-        data = self._raw.read(count)
+        try:
+            data = self._raw.read(count)
+        except Exception:
+            self._broken()
+            raise
         self.count += len(data)
+        if not data and count and self._at_break and self.count < self._at_break.after_bytes:
+            self._broken()
         return data
 
 

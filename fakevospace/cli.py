@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import shlex
 import shutil
 import signal
@@ -25,7 +26,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from fakevospace.environment import REMOVED, Contact, seed_home
-from fakevospace.fake import FakeVOSpace
+from fakevospace.fake import FakeVOSpace, ServedFake
 from fakevospace.faultplans import BadPlan, parse_plan
 from fakevospace.nodetable import DataDirectoryError
 from fakevospace.personality import PERSONALITIES, UnknownPersonality
@@ -79,27 +80,82 @@ def _add_service_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep everything there")
     parser.add_argument("--sample", action="store_true", help="small FITS files in /sample")
     parser.add_argument("--token", action="append", default=[], metavar="[USER:]T")
+    parser.add_argument("--group", action="append", default=[], metavar="NAME:USER[,USER]...")
+    parser.add_argument("--allocations", action="append", metavar="PATH", help="default: /")
+    parser.add_argument("--ca-file", type=Path, metavar="FILE", help="write the authority there")
+    parser.add_argument(
+        "--client-certificate",
+        action="append",
+        default=[],
+        metavar="USER:FILE",
+        help="write a certificate for a user there; only such users and tokens are known then",
+    )
     parser.add_argument("--faults", type=Path, metavar="FILE", help="a plan in TOML or JSON")
     parser.add_argument("--page-cap", type=int, default=0, metavar="N", help="longest listing")
+    parser.add_argument(
+        "--generate", action="append", default=[], metavar="PATH=N", help="N empty nodes at PATH"
+    )
 
 
 def _fake(options: argparse.Namespace) -> FakeVOSpace:
     rules = parse_plan(options.faults.read_text("utf-8")) if options.faults else ()
-    return FakeVOSpace(
+    fake = FakeVOSpace(
         options.personality,
         data=options.data,
         sample=options.sample,
         tokens=options.token,
         page_cap=options.page_cap,
         faults=rules,
+        users=[user for user, _ in _certificates(options)],
+        groups=_groups(options),
+        allocation_parents=options.allocations or ("",),
     )
+    for given in options.generate:
+        path, _, count = given.rpartition("=")
+        fake.generate(path, int(count))
+    return fake
+
+
+def _groups(options: argparse.Namespace) -> dict[str, list[str]]:
+    """Read `--group`; the last colon parts name and members, as a name may be a URI."""
+    groups: dict[str, list[str]] = {}
+    for given in options.group:
+        name, colon, members = given.rpartition(":")
+        if not name or not colon:
+            raise ValueError(f"--group needs NAME:USER[,USER]..., not {given!r}")
+        groups.setdefault(name, []).extend(one for one in members.split(",") if one)
+    return groups
+
+
+def _certificates(options: argparse.Namespace) -> list[tuple[str, Path]]:
+    """Read `--client-certificate`."""
+    found = []
+    for given in options.client_certificate:
+        user, colon, file = given.partition(":")
+        if not user or not colon or not file or not options.tls:
+            raise ValueError(f"--client-certificate needs USER:FILE and --tls, not {given!r}")
+        found.append((user, Path(file)))
+    return found
+
+
+def _write_certificates(options: argparse.Namespace, served: ServedFake) -> None:
+    """Write what clients need for TLS; private keys for the owner's eyes only."""
+    if options.ca_file is not None:
+        if served.certificate_authority is None:
+            raise ValueError("--ca-file needs --tls")
+        options.ca_file.write_bytes(served.certificate_authority)
+    for user, file in _certificates(options):
+        file.touch(mode=0o600)
+        file.write_bytes(served.client_certificate(user))
 
 
 def _serve(options: argparse.Namespace) -> int:
+    _allow_many_files()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with _fake(options) as fake, fake.serve(options.port, options.tls) as served:
+        _write_certificates(options, served)
         line: dict[str, Any] = {
             "url": served.url,
             "vospace": served.vospace,
@@ -111,6 +167,13 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def _allow_many_files() -> None:
+    """Raise the limit of open files as far as it goes: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _run(options: argparse.Namespace) -> int:
     argv = options.argv[1:] if options.argv[:1] == ["--"] else options.argv
     if not argv:
@@ -118,6 +181,7 @@ def _run(options: argparse.Namespace) -> int:
     home = Path(tempfile.mkdtemp(prefix="fakevospace-"))
     try:
         with _fake(options) as fake, fake.serve(options.port, options.tls) as served:
+            _write_certificates(options, served)
             variables = os.environ | served.environment(home)
             for name in REMOVED:
                 variables.pop(name, None)

@@ -11,6 +11,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from fakevospace.access import Caller
 from fakevospace.names import encode_path
@@ -61,6 +62,7 @@ class NodeRecord:
     children: tuple[NodeRecord, ...] | None
 
 
+@lru_cache(maxsize=4096)  # nodes are asked for far more often than they change
 def date_text(date_ms: int) -> str:
     """Write a date as `core#date` has it: UTC, milliseconds, no zone."""
     moment = datetime.fromtimestamp(date_ms // 1000, UTC)

@@ -7,6 +7,7 @@ of the published schemas.  Nothing here knows the tree or a request.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -21,6 +22,12 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 NIL = f"{{{XSI}}}nil"
 XSI_TYPE = f"{{{XSI}}}type"
 LIMIT_BYTES = 32 * 1024
+DECLARATION = "<?xml version='1.0' encoding='UTF-8'?>\n"
+NAMESPACES = f' xmlns:vos="{VOS}" xmlns:xsi="{XSI}"'
+SPECIAL = re.compile('[\x00-\x1f&<>"\ud800-\udfff\ufffe\uffff]')
+ESCAPES = dict.fromkeys([*range(0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "?") | {
+    ord(one): f"&#{ord(one)};" for one in '&<>"\t\n\r'
+}
 FORMAT = "ivo://ivoa.net/vospace/core#format"
 ANONYMOUS = "ivo://ivoa.net/sso#anon"  # spelled out by some clients, the same as none
 
@@ -83,33 +90,42 @@ def _text(root: etree._Element, name: str) -> str | None:
 
 
 def write_node(record: NodeRecord) -> bytes:
-    """Write a node document with its children."""
-    root = etree.Element(f"{{{VOS}}}node", nsmap={"vos": VOS, "xsi": XSI})
-    _fill_node(root, record)
-    return to_bytes(root)
+    """Write a node document with its children.
+
+    As text, not with lxml: a listing of 10,000 nodes takes a third of the time
+    (benchmarks/fake_server.py), and a node GET is what clients do most.
+    """
+    parts = [DECLARATION]
+    _write_node(parts, record, NAMESPACES)
+    return "".join(parts).encode("utf-8", "replace")
 
 
-def _fill_node(element: etree._Element, record: NodeRecord) -> None:
-    element.set("uri", record.uri)
-    element.set(XSI_TYPE, f"vos:{record.kind.value}")
-    if record.busy is not None:
-        element.set("busy", "true" if record.busy else "false")
+def _write_node(parts: list[str], record: NodeRecord, namespaces: str = "") -> None:
+    busy = "" if record.busy is None else f' busy="{"true" if record.busy else "false"}"'
+    uri, kind = _escaped(record.uri), record.kind.value
+    parts.append(f'<vos:node{namespaces} uri="{uri}" xsi:type="vos:{kind}"{busy}>')
     if record.properties is not None:
-        holder = etree.SubElement(element, f"{{{VOS}}}properties")
-        for uri, value, read_only in record.properties:
-            one = etree.SubElement(holder, f"{{{VOS}}}property", uri=uri)
-            one.text = value
-            if read_only:
-                one.set("readOnly", "true")
+        parts.append("<vos:properties>")
+        for key, value, read_only in record.properties:
+            mark = ' readOnly="true"' if read_only else ""
+            text = _escaped(value)
+            parts.append(f'<vos:property uri="{_escaped(key)}"{mark}>{text}</vos:property>')
+        parts.append("</vos:properties>")
     if record.kind is Kind.LINK:
-        etree.SubElement(element, f"{{{VOS}}}target").text = record.target
+        parts.append(f"<vos:target>{_escaped(record.target or '')}</vos:target></vos:node>")
         return
-    etree.SubElement(element, f"{{{VOS}}}accepts")
-    etree.SubElement(element, f"{{{VOS}}}provides")
+    parts.append("<vos:accepts/><vos:provides/>")
     if record.children is not None:
-        nodes = etree.SubElement(element, f"{{{VOS}}}nodes")
+        parts.append("<vos:nodes>")
         for child in record.children:
-            _fill_node(etree.SubElement(nodes, f"{{{VOS}}}node"), child)
+            _write_node(parts, child)
+        parts.append("</vos:nodes>")
+    parts.append("</vos:node>")
+
+
+def _escaped(text: str) -> str:
+    """Write text into XML, as content or in double quotes; what XML cannot hold becomes `?`."""
+    return text.translate(ESCAPES) if SPECIAL.search(text) else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Request
 
 from fakevospace.access import Caller
 from fakevospace.documents import LIMIT_BYTES
-from fakevospace.faults import Action
+from fakevospace.faultactions import Action
 from fakevospace.refusals import too_large
 from fakevospace.storage import Reader
 
@@ -152,7 +152,8 @@ class Exchange:
 
     def parameter(self, name: str) -> str | None:
         """Return a query parameter, None when it is not there."""
-        return self.request.args.get(name)
+        found = self.request.args.getlist(name)  # get() raises and catches an error inside
+        return found[0] if found else None
 
     def document(self) -> bytes:
         """Read the whole body, which must be a document of at most 32 KiB.

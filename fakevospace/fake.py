@@ -10,21 +10,27 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from fakevospace import snapshots
 from fakevospace.access import AccessRules, Caller, Users
+from fakevospace.clock import ServiceClock
 from fakevospace.describe import shown_properties
 from fakevospace.environment import Contact, seed_home
-from fakevospace.faults import FaultBoard, Rule
+from fakevospace.faultboard import FaultBoard
+from fakevospace.faults import Rule
+from fakevospace.generation import generate
 from fakevospace.journal import Journal
 from fakevospace.names import decode_path, encode_path, split_path
 from fakevospace.nodes import Kind, Node, NodeDraft
 from fakevospace.personality import Personality, personality_named
 from fakevospace.properties import IS_PUBLIC, merged
 from fakevospace.sample import sample_files
-from fakevospace.server import BODY_S, Server
+from fakevospace.server import BODY_S, HEAD_S, Server
 from fakevospace.service import Service
+from fakevospace.snapshots import Snapshot
 from fakevospace.state import State
 
 SAMPLE_CONTAINER = "sample"
@@ -36,6 +42,11 @@ class ServedFake:
     def __init__(self, fake: FakeVOSpace, server: Server) -> None:
         self._fake = fake
         self._server = server
+
+    @property
+    def fake(self) -> FakeVOSpace:
+        """The service behind it."""
+        return self._fake
 
     @property
     def url(self) -> str:
@@ -52,6 +63,14 @@ class ServedFake:
         """The PEM certificate that clients must trust, None without TLS."""
         return self._server.certificate_authority
 
+    def client_certificate(self, user: str) -> bytes:
+        """Make a client certificate for a user, with its key, as PEM (`--certfile` of vos).
+
+        Raises:
+            ValueError: served without TLS.
+        """
+        return self._server.client_certificate(user)
+
     def environment(self, home: Path) -> dict[str, str]:
         """Make `home` a HOME from which the vos tools find this service.
 
@@ -65,6 +84,22 @@ class ServedFake:
         return seed_home(home, Contact(self.url, service.service, service.resource_id, token))
 
 
+@dataclass(frozen=True, slots=True)
+class InProcessFake:
+    """A fake that answers the requests of this process; made by `FakeVOSpace.in_process`.
+
+    Attributes:
+        url: scheme and host of the service; nothing listens there.
+        vospace: the short name of the root for the vos tools, e.g. `vault:`.
+        home: the HOME that this process has meanwhile.
+    """
+
+    fake: FakeVOSpace
+    url: str
+    vospace: str
+    home: Path
+
+
 class FakeVOSpace:
     """A VOSpace service.
 
@@ -72,11 +107,13 @@ class FakeVOSpace:
         personality: which kind of service it is.
         journal: what clients asked, in order.
         faults: what goes wrong.
+        clock: what time it is; it can be moved.
     """
 
     personality: Personality
     journal: Journal
     faults: FaultBoard
+    clock: ServiceClock
 
     def __init__(
         self,
@@ -123,11 +160,15 @@ class FakeVOSpace:
             page_cap=page_cap,
             rules=tuple(faults),
         )
+        self._service = Service(self._state)
+        self._servers = 0
         self.first_token = known.first_token
         self._hand = Caller(known.root_owner, admin=True, authenticated=True)
         self.journal = self._state.journal
         self.faults = self._state.faults
+        self.clock = self._state.clock
         if sample:
+            self._state.at_reset = self._add_sample
             self._add_sample()
 
     def _add_sample(self) -> None:
@@ -143,7 +184,11 @@ class FakeVOSpace:
 
     @contextmanager
     def serve(
-        self, port: int = 0, tls: bool = False, body_timeout_s: float = BODY_S
+        self,
+        port: int = 0,
+        tls: bool = False,
+        body_timeout_s: float = BODY_S,
+        head_timeout_s: float = HEAD_S,
     ) -> Iterator[ServedFake]:
         """Answer on a port of the loopback interface while the context lasts.
 
@@ -151,15 +196,62 @@ class FakeVOSpace:
             port: 0 for any free one.
             tls: HTTPS with a certificate made for the occasion.
             body_timeout_s: seconds that an upload may pause.
+            head_timeout_s: seconds that the head of a request may take.
         Raises:
             OSError: the port is taken.
         """
-        server = Server(Service(self._state), port=port, tls=tls, body_s=body_timeout_s)
+        server = Server(
+            self._service, port=port, tls=tls, body_s=body_timeout_s, head_s=head_timeout_s
+        )
+        self._servers += 1
+        self.faults.restrict({})
         server.start()
         try:
             yield ServedFake(self, server)
         finally:
+            self._servers -= 1
             server.close()
+
+    @contextmanager
+    def in_process(self, host: str = "fake.test") -> Iterator[InProcessFake]:
+        """Answer what this process asks with `requests`, over no socket, while the context lasts.
+
+        Needs the package `responses`.  HOME and the variables of the vos tools are others
+        meanwhile, so that `vos.Client()` finds the service.
+
+        Args:
+            host: of the service's URL.
+        Raises:
+            FaultNotPossible: a fault stands that needs a connection (see `inprocess`).
+        """
+        from fakevospace import inprocess  # responses and requests are needed for nothing else
+
+        kind, url = self.personality, f"https://{host}"
+        contact = Contact(url, kind.service, kind.resource_id, self.first_token)
+        with inprocess.answering(
+            self._service, self.faults, contact, restrict=not self._servers
+        ) as home:
+            yield InProcessFake(self, url, kind.short_name, home)
+
+    def snapshot(self) -> Snapshot:
+        """Keep nodes, bytes and jobs as they are now; `restore` puts them back, also twice."""
+        return snapshots.take(self._state)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make nodes, bytes and jobs what they were; journal, faults and clock stay."""
+        snapshots.put_back(self._state, snapshot)
+
+    def reset(self) -> None:
+        """Be as new: an empty tree (or the sample files), no jobs, faults or journal."""
+        snapshots.start_over(self._state)
+
+    def generate(self, path: str, count: int) -> None:
+        """Make a container with `count` empty data nodes that cost nothing until looked at.
+
+        Raises:
+            ValueError: the path is taken, or the data is kept in a directory.
+        """
+        generate(self._state, path.strip("/"), count)
 
     def close(self) -> None:
         """Let go of the data directory; the object cannot be used after that."""

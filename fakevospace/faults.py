@@ -1,70 +1,57 @@
 """Faults as data: which request goes wrong, and how.
 
-The pure part is `FaultPlan`, a frozen value of rules and of how often each has matched; `decide`
-returns the next plan and the action, if any.  `FaultBoard` is the thread-safe shell around one
-plan, with the gate at which hung requests wait.  Reading plans is in `faultplans`.
+Pure: `FaultPlan` is a frozen value of rules and of what each has seen; `decide` returns the next
+plan and the action, if any.  The shell around it is `faultboard`, what actions do is in
+`faulteffects`, plans as text are read in `faultplans`.
 
 Invariants: a rule counts every request that it matches, whether it acts or not; the first rule
-that is due acts; lifting the faults lets everything that hangs go on.
+that is due acts.  The draw of a rule with a probability depends on its seed and on the how-manieth
+request of that method and path it is: the same seed gives the same run, also when several
+threads ask for different things in another order.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
-POLL_S = 0.05  # how soon a hang notices that its client is gone
+from fakevospace.faultactions import (
+    Action,
+    CappedListing,
+    Cut,
+    Delay,
+    ExpiredCredential,
+    FalseFailure,
+    FalseSuccess,
+    Hang,
+    LaggingListing,
+    LateCleanup,
+    MalformedXml,
+    MissingDigest,
+    RangeIgnored,
+    RedirectLoop,
+    Reset,
+    StaleListing,
+    Status,
+    StuckJob,
+    TornPut,
+    WrongDigest,
+    WrongLength,
+    name_of,
+)
 
+__all__ = [
+    "Action", "CappedListing", "Cut", "Delay", "ExpiredCredential", "Facts", "FalseFailure",
+    "FalseSuccess", "FaultPlan", "Hang", "LaggingListing", "LateCleanup", "MalformedXml",
+    "MissingDigest", "RangeIgnored", "RedirectLoop", "Reset", "Rule", "StaleListing", "Status",
+    "StuckJob", "Tally", "TornPut", "WrongDigest", "WrongLength",
+]  # fmt: skip
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Answer with a status code, before the request's body is read.
-
-    Attributes:
-        code: HTTP status.
-        retry_after: seconds for the Retry-After header, None for no header.
-        body: text of the answer.
-    """
-
-    code: int
-    retry_after: int | None = None
-    body: str = "fault injected"
-
-
-@dataclass(frozen=True, slots=True)
-class Hang:
-    """Wait until the faults are lifted or the client is gone, then go on.
-
-    Attributes:
-        after_bytes: None: before the body of the request is read; else after so many bytes of
-            the request's body, or of the answer's when the request has none.
-    """
-
-    after_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """Reset the connection (SO_LINGER 0); `after_bytes` as in `Hang`."""
-
-    after_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Close the connection in an orderly way after so many bytes of the body (as in `Hang`)."""
-
-    after_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RangeIgnored:
-    """Answer a Range with 200 and the whole body."""
-
-
-Action = Status | Hang | Reset | Cut | RangeIgnored
+Span = tuple[int, int | None]
+NOTHING_SEEN: Mapping[tuple[str, str, str], int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +60,16 @@ class Facts:
 
     Attributes:
         path: decoded path of the node it is about, with a leading slash; empty when not known.
+        user: name, `anonymous`, None when the credential is no good.
+        span: half-open range of the bytes of the file that it carries or asks for (None as end:
+            to wherever the end is); None when it carries none.
     """
 
     method: str
     endpoint: str
     path: str
+    user: str | None = None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +78,12 @@ class Rule:
 
     Attributes:
         action: what happens.
-        method, endpoint: equal to the request's; None for any.
+        method, endpoint, user: equal to the request's; None for any.
         path: the node's path, exact or a glob (`*` matches slashes too); None for any.
         nth: the first matching request that is hit, from 1.
         times: how many matching requests are hit from there on; None for all.
+        offset: only requests that carry this byte of the file; None for any.
+        probability: the chance of a request to be hit, drawn from `seed`.
     """
 
     action: Action
@@ -98,129 +92,148 @@ class Rule:
     path: str | None = None
     nth: int = 1
     times: int | None = None
+    user: str | None = None
+    offset: int | None = None
+    probability: float = 1.0
+    seed: int = 0
+
+    def mismatches(self, facts: Facts) -> list[str]:
+        """Say why the request is none of those the rule is about; empty when it is one."""
+        reasons = []
+        if self.method is not None and self.method.upper() != facts.method:
+            reasons.append(f"method is {facts.method}, not {self.method.upper()}")
+        if self.endpoint is not None and self.endpoint != facts.endpoint:
+            reasons.append(f"endpoint is {facts.endpoint or 'none'}, not {self.endpoint}")
+        if self.path is not None and not _same_path(self.path, facts.path):
+            reasons.append(f"path is {facts.path or 'not known'}, not {self.path}")
+        if self.user is not None and self.user != facts.user:
+            reasons.append(f"user is {facts.user}, not {self.user}")
+        if self.offset is not None and not _covers(facts.span, self.offset):
+            reasons.append(f"bytes are {_span_text(facts.span)}, without {self.offset}")
+        return reasons
 
     def matches(self, facts: Facts) -> bool:
         """Tell whether the request is one of those the rule is about."""
-        return (
-            (self.method is None or self.method.upper() == facts.method)
-            and (self.endpoint is None or self.endpoint == facts.endpoint)
-            and (self.path is None or self.path == facts.path or fnmatchcase(facts.path, self.path))
-        )
+        return not self.mismatches(facts)
 
-    def is_due(self, occurrence: int) -> bool:
-        """Tell whether the rule acts on its n-th match, counted from 1."""
-        return occurrence >= self.nth and (self.times is None or occurrence < self.nth + self.times)
+    def draws(self, facts: Facts, occurrence: int) -> bool:
+        """Tell whether chance wants the n-th request of its kind to be hit."""
+        if self.probability >= 1:
+            return True
+        text = f"{self.seed}\n{facts.method}\n{facts.endpoint}\n{facts.path}\n{occurrence}"
+        drawn = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()[:8]
+        return int.from_bytes(drawn, "big") < self.probability * 2**64
+
+
+def _same_path(wanted: str, path: str) -> bool:
+    return wanted == path or fnmatchcase(path, wanted)
+
+
+def _covers(span: Span | None, offset: int) -> bool:
+    return span is not None and span[0] <= offset and (span[1] is None or offset < span[1])
+
+
+def _span_text(span: Span | None) -> str:
+    return "none" if span is None else f"{span[0]}-{'' if span[1] is None else span[1] - 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one rule has seen.
+
+    Attributes:
+        matched: requests that it is about.
+        acted: those among them that it was due for, even when a rule before it was faster.
+        seen: how many of each method, endpoint and path; counted only for a probability.
+    """
+
+    matched: int = 0
+    acted: int = 0
+    seen: Mapping[tuple[str, str, str], int] = field(default_factory=lambda: NOTHING_SEEN)
+
+    def after(self, rule: Rule, facts: Facts) -> tuple[Tally, bool]:
+        """Count a matching request.
+
+        Returns:
+            The next value, and whether the rule is due.
+        """
+        matched, seen, occurrence = self.matched + 1, self.seen, 0
+        if rule.probability < 1:
+            key = (facts.method, facts.endpoint, facts.path)
+            occurrence = seen.get(key, 0) + 1
+            seen = MappingProxyType({**seen, key: occurrence})
+        due = (
+            matched >= rule.nth
+            and (rule.times is None or self.acted < rule.times)
+            and rule.draws(facts, occurrence)
+        )
+        return Tally(matched, self.acted + due, seen), due
 
 
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
-    """Rules in order, and how many requests each has matched so far."""
+    """Rules in order, and what each has seen so far."""
 
     rules: tuple[Rule, ...] = ()
-    matched: tuple[int, ...] = ()
+    tallies: tuple[Tally, ...] = ()
+
+    @property
+    def matched(self) -> tuple[int, ...]:
+        """How many requests each rule has matched."""
+        return tuple(tally.matched for tally in self.tallies)
 
     def extended(self, rules: tuple[Rule, ...]) -> FaultPlan:
         """Return the plan with rules appended."""
-        return FaultPlan(self.rules + rules, self.matched + (0,) * len(rules))
+        return FaultPlan(self.rules + rules, self.tallies + (Tally(),) * len(rules))
+
+    def choose(self, facts: Facts) -> tuple[FaultPlan, int | None]:
+        """Count a request and say which rule it falls to.
+
+        Returns:
+            The plan that holds from now on, and the index of the first rule that is due.
+        """
+        tallies, chosen = list(self.tallies), None
+        for index, rule in enumerate(self.rules):
+            if rule.matches(facts):
+                tallies[index], due = tallies[index].after(rule, facts)
+                if due and chosen is None:
+                    chosen = index
+        return replace(self, tallies=tuple(tallies)), chosen
 
     def decide(self, facts: Facts) -> tuple[FaultPlan, Action | None]:
-        """Count a request and say what happens to it.
+        """Count a request and say what happens to it: as `choose`, with the action."""
+        plan, index = self.choose(facts)
+        return plan, None if index is None else self.rules[index].action
 
-        Returns:
-            The plan that holds from now on, and the action of the first rule that is due.
-        """
-        hits = [rule.matches(facts) for rule in self.rules]
-        if not any(hits):
-            return self, None
-        matched = tuple(n + hit for n, hit in zip(self.matched, hits, strict=True))
-        due = (
-            rule.action
-            for rule, hit, n in zip(self.rules, hits, matched, strict=True)
-            if hit and rule.is_due(n)
-        )
-        return replace(self, matched=matched), next(due, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What happens to one request, and the gate at which it waits if it is to hang.
-
-    The gate is that of the moment of the decision: a hang that begins only after the faults were
-    lifted (in the middle of a body) finds it open.
-    """
-
-    action: Action
-    gate: threading.Event
-
-
-class FaultBoard:
-    """The plan of a running service, and those who hang because of it.
-
-    `_changed` protects all fields; nothing is called with it held.
-    """
-
-    def __init__(self, rules: tuple[Rule, ...] = ()) -> None:
-        self._changed = threading.Condition()
-        self._plan = FaultPlan().extended(rules)
-        self._gate = threading.Event()  # set when what hangs now may go on
-        self._hanging = 0
-
-    @property
-    def plan(self) -> FaultPlan:
-        """The plan as it stands."""
-        return self._plan
-
-    @property
-    def hanging(self) -> int:
-        """How many requests hang at this moment."""
-        return self._hanging
-
-    def add(self, *rules: Rule) -> None:
-        """Append rules; they count from now."""
-        with self._changed:
-            self._plan = self._plan.extended(rules)
-
-    def clear(self) -> None:
-        """Lift all rules and let everything that hangs go on."""
-        with self._changed:
-            self._plan = FaultPlan()
-            gate, self._gate = self._gate, threading.Event()
-        gate.set()
-
-    def decide(self, facts: Facts) -> Verdict | None:
-        """Count a request against the plan and return what happens to it."""
-        if not self._plan.rules:  # the common case costs no lock
-            return None
-        with self._changed:
-            self._plan, action = self._plan.decide(facts)
-            return None if action is None else Verdict(action, self._gate)
-
-    def wait_until_hanging(self, count: int = 1, timeout_s: float = 10.0) -> None:
-        """Wait until at least `count` requests hang.
-
-        Raises:
-            TimeoutError: they do not.
-        """
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._hanging >= count, timeout_s):
-                raise TimeoutError(f"{self._hanging} of {count} requests hang")
-
-    def hold(self, gate: threading.Event, client_gone: Callable[[], bool]) -> bool:
-        """Wait until the faults are lifted.
+    def explain(self, index: int, candidates: tuple[tuple[str, Facts], ...]) -> list[str]:
+        """Say why a rule has not acted, one line per request that came nearest.
 
         Args:
-            gate: that of the verdict.
+            candidates: requests that were seen, each with a name for the line.
         Returns:
-            False when the client went away first.
+            Nothing for a rule that has acted.
         """
-        with self._changed:
-            self._hanging += 1
-            self._changed.notify_all()
-        try:
-            while not gate.wait(POLL_S):
-                if client_gone():
-                    return False
-            return True
-        finally:
-            with self._changed:
-                self._hanging -= 1
+        rule, tally = self.rules[index], self.tallies[index]
+        if tally.acted:
+            return []
+        if tally.matched:
+            chance = "" if rule.probability >= 1 else f" with probability {rule.probability}"
+            return [f"matched {tally.matched} request(s), acts from match {rule.nth} on{chance}"]
+        if not candidates:
+            return ["no request came since the rule was made"]
+        reasons = [(rule.mismatches(facts), name) for name, facts in candidates]
+        reasons.sort(key=lambda one: len(one[0]))
+        return [f"{name}: {'; '.join(why)}" for why, name in reasons[:NEAREST]]
+
+
+NEAREST = 5  # candidates that an explanation names
+
+
+def describe_rule(rule: Rule) -> str:
+    """Write a rule as one line, for messages."""
+    wanted = [
+        f"{key}={value}"
+        for key in ("method", "endpoint", "path", "user", "offset", "nth", "times", "probability")
+        if (value := getattr(rule, key)) not in (None, 1)
+    ]
+    return " ".join([name_of(rule.action), *wanted])

@@ -73,6 +73,14 @@ class Children:
         if self._names is not None:
             del self._names[bisect.bisect_left(self._names, node.name)]
 
+    def made(self) -> Iterator[Node]:
+        """Return those children that exist as objects: all of them, unless they are generated."""
+        return iter(self._nodes.values())
+
+    def emptied(self, container: Node) -> Children:
+        """Return children of the same kind for a copy of the container, none added yet."""
+        return Children()
+
     def page(self, start: str | None, limit: int | None, *, by_name: bool) -> list[Node]:
         """Return children from `start` on, inclusive, at most `limit` of them.
 

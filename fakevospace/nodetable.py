@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,14 @@ class NodeTable:
         """Delete the row of a node."""
         self._connection.execute("delete from nodes where number = ?", (node.number,))
 
+    def replace_all(self, nodes: Iterable[Node]) -> None:
+        """Forget all rows and write these instead; at once, should the process be killed."""
+        self._connection.execute("begin")
+        self._connection.execute("delete from nodes")
+        for node in nodes:
+            self.saved(node)
+        self._connection.execute("commit")
+
     def load(self, store: ByteStore) -> list[Node]:
         """Read the tree; sizes are those of the bytes, which a kill may have left behind.
 
@@ -118,6 +127,9 @@ class NoTable:
         """Nothing to keep."""
 
     def removed(self, node: Node) -> None:
+        """Nothing to keep."""
+
+    def replace_all(self, nodes: Iterable[Node]) -> None:
         """Nothing to keep."""
 
     def close(self) -> None:

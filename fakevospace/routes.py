@@ -33,7 +33,7 @@ from fakevospace.endpoints.transfers import synctrans, transfer_details
 from fakevospace.exchange import Exchange, Reply
 from fakevospace.jobs import JobKind
 from fakevospace.names import decode_path, own_path
-from fakevospace.refusals import Refusal, no_such_resource, not_authenticated
+from fakevospace.refusals import Refusal, invalid_argument, no_such_resource, not_authenticated
 from fakevospace.state import State
 
 Handler = Callable[[State, Exchange], Reply]
@@ -82,6 +82,8 @@ def route_of(state: State, method: str, raw_path: str, query: str) -> Route:
     elements = tuple(raw_path.lstrip("/").split("/"))
     rules = state.personality
     try:
+        if not raw_path.isascii():
+            raise invalid_argument("a URL is ASCII; escape the rest")
         match elements:
             case ("_fake", *rest):
                 return Route(CONTROL, handler=partial(_control, rest=tuple(rest)))

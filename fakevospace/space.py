@@ -106,15 +106,19 @@ class Space:
         """Find the container that a node at `path` would be in, following links.
 
         Raises:
-            Refusal: 404 ContainerNotFound; it is missing, or is no container.
+            Refusal: 404 ContainerNotFound; it is missing, or is no container.  400 LinkFound; it
+                is a link, where those are not followed.
         """
         parent_path, _ = split_path(path)
         try:
-            parent = self.resolve(parent_path, caller, follow_leaf=True)
+            follow = self.personality.follows_links
+            parent = self.resolve(parent_path, caller, follow_leaf=follow)
         except Refusal as refusal:
             if refusal.status == 404:
                 raise container_not_found(self.uri(parent_path)) from None
             raise
+        if parent.kind is Kind.LINK:
+            raise link_found(self.uri(parent_path))
         if parent.kind is not Kind.CONTAINER:
             raise container_not_found(self.uri(parent_path))
         return parent

@@ -11,6 +11,7 @@ Bodies are streamed: nothing here holds more than a block of a file on disk.
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterable
 from io import FileIO
@@ -58,6 +59,9 @@ class ByteStore(Protocol):
     def size(self, key: str) -> int:
         """Return its size in bytes."""
 
+    def duplicate(self, key: str) -> str:
+        """Copy a content and return the key of the copy."""
+
     def delete(self, key: str) -> None:
         """Delete a content; readers that are open go on."""
 
@@ -89,6 +93,12 @@ class MemoryBytes:
     def size(self, key: str) -> int:
         """Return its size in bytes."""
         return len(self._contents.get(key, b""))
+
+    def duplicate(self, key: str) -> str:
+        """Copy a content and return the key of the copy."""
+        made = self.create()
+        self._contents[made] = bytearray(self._contents[key])
+        return made
 
     def delete(self, key: str) -> None:
         """Delete a content; readers that are open go on."""
@@ -163,6 +173,12 @@ class DiskBytes:
             return (self._directory / key).stat().st_size
         except FileNotFoundError:
             return 0
+
+    def duplicate(self, key: str) -> str:
+        """Copy a content and return the key of the copy."""
+        made = uuid.uuid4().hex
+        shutil.copyfile(self._directory / key, self._directory / made)
+        return made
 
     def delete(self, key: str) -> None:
         """Delete a content; readers that are open go on."""

@@ -78,10 +78,25 @@ class Tree:
         self._last_ms = max(int(self._clock() * 1000), self._last_ms + 1)
         return self._last_ms
 
+    def follow_clock(self) -> None:
+        """Let dates go back, once: the clock was set."""
+        self._last_ms = 0
+
     def next_number(self) -> int:
         """Return the number of a new node; none is given twice."""
         self._last_number += 1
         return self._last_number
+
+    def reserve_numbers(self, count: int) -> int:
+        """Set numbers aside for nodes that are made later; return the first of them."""
+        first = self._last_number + 1
+        self._last_number += count
+        return first
+
+    def know(self, node: Node) -> None:
+        """Make a node that nobody entered known by the name of its bytes."""
+        if node.storage_id is not None:
+            self._by_storage_id[node.storage_id] = node
 
     def by_storage_id(self, storage_id: str) -> Node | None:
         """Return the data node whose bytes have that name, None when it is gone."""
@@ -149,5 +164,5 @@ class Tree:
         """Take a node without children out of the tree for good, whoever asks."""
         self.leave(node)
         if node.storage_id is not None:
-            del self._by_storage_id[node.storage_id]
+            self._by_storage_id.pop(node.storage_id, None)
         self._log.removed(node)

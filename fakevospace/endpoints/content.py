@@ -9,7 +9,6 @@ path, when the PUT breaks (rules.md R1): nothing of the old bytes survives.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
@@ -39,7 +38,7 @@ from fakevospace.storage import Writer
 from fakevospace.transactions import Hash
 
 RECEIVE_BYTES = 256 * 1024
-RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 HASHES = {"md5": "md5", "sha": "sha1"} | {f"sha-{n}": f"sha{n}" for n in (1, 256, 384, 512)}
 
 
@@ -319,7 +318,7 @@ def _announced_digest(header: str | None) -> tuple[str, bytes | None]:
     algorithm = HASHES.get(name.strip().lower())
     try:
         announced = base64.b64decode(value.strip(), validate=True)
-    except binascii.Error:
+    except ValueError:  # not ASCII, or not base64
         algorithm = None
     if algorithm is None:
         raise invalid_argument(f"invalid digest: {header}")

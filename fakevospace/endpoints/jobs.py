@@ -6,6 +6,9 @@ A job waits as PENDING for `PHASE=RUN`, and its work is done when that request i
 
 from __future__ import annotations
 
+import math
+import re
+
 from fakevospace.documents import parse_node
 from fakevospace.endpoints.negotiation import PULL, PUSH, new_job
 from fakevospace.endpoints.transfers import details_of, read_transfer
@@ -29,6 +32,7 @@ from fakevospace.refusals import (
 )
 from fakevospace.state import State
 
+NUMBER = re.compile(r"[0-9]{1,18}\Z")
 PLAIN = (("Content-Type", "text/plain"),)
 
 
@@ -95,7 +99,7 @@ def _chosen(exchange: Exchange, jobs: list[Job]) -> list[Job]:
             raise invalid_argument(f"AFTER: {text}")
         chosen = [job for job in chosen if job.created_ms > after_ms]
     for text in given.get("LAST", []):
-        if not text.isdecimal() or not int(text):
+        if NUMBER.match(text) is None or not int(text):
             raise invalid_argument(f"LAST: {text}")
         chosen = chosen[-int(text) :]
     return chosen
@@ -138,6 +142,8 @@ def _show(state: State, exchange: Exchange, job: Job) -> Reply:
     while_in = next((one for one in Phase if one.value == given.get("PHASE", "").upper()), None)
     try:
         seconds = float(wait)
+        if math.isnan(seconds):
+            raise ValueError
     except ValueError:
         raise invalid_argument(f"WAIT: {wait}") from None
     waited = state.jobs.wait_until_done(job.number, seconds, while_in)
@@ -203,7 +209,7 @@ def _change_term(state: State, exchange: Exchange, job: Job, part: str) -> None:
             raise invalid_argument(f"DESTRUCTION: {text}")
         state.jobs.amend(job.number, destruction_ms=moment)
         return
-    if not text.isdecimal():
+    if NUMBER.match(text) is None:
         raise invalid_argument(f"EXECUTIONDURATION: {text}")
     state.jobs.amend(job.number, execution_s=int(text))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from fakevospace.describe import Detail, NodeRecord, describe, shown_properties
 from fakevospace.documents import parse_node, write_node
 from fakevospace.exchange import Exchange, Reply, see_other, text_reply, xml_reply
@@ -20,6 +22,8 @@ from fakevospace.refusals import (
     view_not_supported,
 )
 from fakevospace.state import State
+
+LIMIT = re.compile(r"[0-9]{1,18}\Z")
 
 
 def nodes(state: State, exchange: Exchange, path: str) -> Reply:
@@ -108,7 +112,7 @@ def _page(state: State, exchange: Exchange, container: Node) -> list[Node]:
 def _limit(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isdecimal():
+    if LIMIT.match(text) is None:
         raise invalid_argument("value for limit must be a positive integer.")
     return int(text)
 

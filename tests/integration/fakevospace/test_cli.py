@@ -129,7 +129,7 @@ def test_what_cannot_be_served_is_said_in_one_line(arguments: tuple[str, ...]) -
     done = run("serve", *arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     if arguments[0] == "--personality":
-        assert "absent" in done.stderr
+        assert "there is no personality" in done.stderr
 
 
 def test_port_that_is_taken() -> None:
@@ -189,3 +189,29 @@ def test_faults_from_a_file(tmp_path: Path) -> None:
     plan.write_text('[[rule]]\nendpoint = "nodes"\naction = "status"\ncode = 503\n')
     with serving("--faults", str(plan)) as (_, line):
         assert requests.get(f"{line['url']}/vault/nodes", timeout=10).status_code == 503
+
+
+def test_certificates_and_groups(tmp_path: Path) -> None:
+    files = [f"ann:{tmp_path / 'ann.pem'}", f"bob:{tmp_path / 'bob.pem'}"]
+    options = ["--tls", "--ca-file", str(tmp_path / "ca.pem"), "--group", "team:bob,cat"]
+    options += [word for one in files for word in ("--client-certificate", one)]
+    script = (
+        "import os, ssl, sys, urllib.request;"
+        "c = ssl.create_default_context(cafile=sys.argv[1]); c.load_cert_chain(sys.argv[2]);"
+        "u = 'https://' + os.environ['VOSPACE_WEBSERVICE'] + '/vault/nodes';"
+        "print(urllib.request.urlopen(u, context=c).headers['X-VO-Authenticated'])"
+    )
+    ca, bob = tmp_path / "ca.pem", tmp_path / "bob.pem"
+    done = run("run", *options, "--", sys.executable, "-c", script, str(ca), str(bob))
+    assert (done.returncode, done.stdout) == (0, "bob\n"), done.stderr
+    assert bob.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--group", "team"), ("--group", ":bob"), ("--client-certificate", "ann:ann.pem"),
+     ("--tls", "--client-certificate", "ann"), ("--ca-file", "ca.pem")],
+)  # fmt: skip
+def test_options_that_make_no_sense(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    done = run("run", *arguments, "--", "true")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)

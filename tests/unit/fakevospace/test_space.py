@@ -106,7 +106,7 @@ def test_locks_belong_to_one_node_and_do_not_stop_unlocking() -> None:
     space.create("d/e", draft(Kind.CONTAINER), ANN)
     space.update("d", lock, ANN)
     space.create("d/e/f", draft(), ANN)
-    refusals: list[Callable[[], Node]] = [
+    refusals: list[Callable[[], object]] = [
         lambda: space.create("d/g", draft(), ANN),
         lambda: space.delete("d/e", ANN),
         lambda: space.move("d/e", "e", ANN),
@@ -149,7 +149,7 @@ def test_containers_date_moves_with_entries_on_cavern_only() -> None:
 def test_root_is_public_and_stays() -> None:
     space, _ = space_of()
     assert space.tree.root.properties[IS_PUBLIC] == "true"
-    refusals: list[Callable[[], Node]] = [
+    refusals: list[Callable[[], object]] = [
         lambda: space.delete("", ANN),
         lambda: space.move("", "x", ANN),
     ]

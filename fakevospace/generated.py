@@ -1,0 +1,114 @@
+"""Children that are made when somebody asks for them: a million nodes in no time and no space.
+
+A `GeneratedChildren` counts as full from the start.  A node comes into being when it is looked up
+by name and stays from then on, so that it can be changed; those that a page only shows are made for
+the page.  Names are numbers with leading zeros: the place of a name is arithmetic, so a page costs
+what it holds, wherever it begins.
+
+Lives in memory only.  Not thread safe: every call with the lock of `State` held.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from fakevospace.nodes import Children, Node
+
+MOST = 10_000_000
+Maker = Callable[[Node, str, int], Node]
+
+
+class Names(Sequence[str]):
+    """The names, in order, none of which is kept."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._digits = len(str(max(0, count - 1)))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> str:  # type: ignore[override]  # slices are not needed
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return f"node-{index:0{self._digits}d}"
+
+    def place(self, name: object) -> int | None:
+        """Return the index of a name, None when it is none of these."""
+        if not isinstance(name, str) or not name.startswith("node-"):
+            return None
+        digits = name.removeprefix("node-")
+        if len(digits) != self._digits or not (digits.isascii() and digits.isdigit()):
+            return None
+        return int(digits) if int(digits) < self._count else None
+
+
+class GeneratedChildren(Children):
+    """Generated nodes, those among them that were touched or taken away, and others besides."""
+
+    def __init__(
+        self, container: Node, count: int, maker: Maker, kept: Callable[[Node], None]
+    ) -> None:
+        """Begin with `count` children.
+
+        Args:
+            maker: makes the node for (container, name, index), the same each time.
+            kept: told of each node that stays.
+        """
+        super().__init__()
+        self._container = container
+        self._generated = Names(count)
+        self._maker = maker
+        self._kept = kept
+        self._gone: set[str] = set()  # generated names that were removed (and maybe added again)
+
+    def __len__(self) -> int:
+        overlapping = sum(self._is_generated(name) for name in self._nodes)
+        return len(self._generated) - len(self._gone) + len(self._nodes) - overlapping
+
+    def _is_generated(self, name: str) -> bool:
+        return name not in self._gone and self._generated.place(name) is not None
+
+    def __iter__(self) -> Iterator[Node]:
+        return self._from(None)
+
+    def get(self, name: str) -> Node | None:
+        """Return the child of that name, made now if need be; None when there is none."""
+        found = super().get(name)
+        if found is None and self._is_generated(name):
+            found = self._make(name)
+            super().add(found)
+            self._kept(found)
+        return found
+
+    def _make(self, name: str) -> Node:
+        return self._maker(self._container, name, self._generated.place(name) or 0)
+
+    def remove(self, node: Node) -> None:
+        """Let a node go."""
+        super().remove(node)
+        if self._generated.place(node.name) is not None:
+            self._gone.add(node.name)
+
+    def emptied(self, container: Node) -> Children:
+        """Return the same generated children for a copy of the container, none touched yet."""
+        made = GeneratedChildren(container, len(self._generated), self._maker, self._kept)
+        made._gone = set(self._gone)
+        return made
+
+    def page(self, start: str | None, limit: int | None, *, by_name: bool) -> list[Node]:
+        """Return children from `start` on, as `Children.page`; always in name order."""
+        return list(islice(self._from(start if by_name else None), limit))
+
+    def _from(self, start: str | None) -> Iterator[Node]:
+        """Yield children in the order of their names, from a name on."""
+        begin = 0 if start is None else bisect.bisect_left(self._generated, start)
+        names = (self._generated[index] for index in range(begin, len(self._generated)))
+        touched = sorted(name for name in self._nodes if start is None or name >= start)
+        fresh = (name for name in names if name not in self._gone and name not in self._nodes)
+        for name in heapq.merge(fresh, touched):
+            found = self._nodes.get(name)
+            yield self._make(name) if found is None else found
