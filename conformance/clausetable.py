@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,14 @@ def _cell(text: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the page."""
+    """Write the page, or with --json the clauses for other programs."""
     parser = argparse.ArgumentParser(prog="python -m conformance.clausetable")
     parser.add_argument("page", type=Path, metavar="FILE")
-    parser.parse_args(arguments).page.write_text(table(collect()), encoding="utf-8")
+    parser.add_argument("--json", action="store_true", help="the clauses instead of the page")
+    options = parser.parse_args(arguments)
+    clauses = collect()
+    text = json.dumps([asdict(one) for one in clauses], indent=1) if options.json else table(clauses)
+    options.page.write_text(text, encoding="utf-8")
     return 0
 
 
