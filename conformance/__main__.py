@@ -83,9 +83,7 @@ def _judge(options: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _suite(
-    options: argparse.Namespace, profile: Profile
-) -> Iterator[tuple[object, Clauses]]:
+def _suite(options: argparse.Namespace, profile: Profile) -> Iterator[tuple[object, Clauses]]:
     """Bring up the target; gives the fixtures of its suite, and what collects the results."""
     if options.suite == "mount":
         with open_mount(options.target, options.binding) as directory:
@@ -181,6 +179,7 @@ def _run_pytest(suite: str, plugins: list[object]) -> int:
             "--tb=short",
             "--no-header",
             "-q",
+            "--disable-plugin-autoload",
             *("-p", "no:cacheprovider"),
         ],
         plugins=plugins,

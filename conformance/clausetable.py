@@ -24,8 +24,9 @@ from conformance.untested import load_untested
 HEAD = """# Clauses of the service suite
 
 Made from the tests by `python -m conformance.clausetable docs/conformance-clauses.md`; a test holds
-it current. Section numbers are those of VOSpace 2.1. `needs` names what a service must be able to do
-for the clause to be run ([conformance.md](conformance.md)). Statements without a test are at the end.
+it current. Section numbers are those of VOSpace 2.1. `needs` names what a service must be able to
+do for the clause to be run ([conformance.md](conformance.md)). Statements without a test are at
+the end.
 """
 
 
@@ -100,7 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="the clauses instead of the page")
     options = parser.parse_args(arguments)
     clauses = collect()
-    text = json.dumps([asdict(one) for one in clauses], indent=1) if options.json else table(clauses)
+    text = (
+        json.dumps([asdict(one) for one in clauses], indent=1) if options.json else table(clauses)
+    )
     options.page.write_text(text, encoding="utf-8")
     return 0
 

@@ -173,7 +173,9 @@ def describe(service: Service, flags: Mapping[str, bool | None]) -> str:
     words = {True: "yes", False: "no", None: "unknown"}
     width = max(len(flag) for flag in flags)
     lines = [f"capabilities  {service.capabilities_url}", f"authority     {service.authority}", ""]
-    lines += [f"{flag:<{width}}  {words[value]:<8} {FLAGS[flag][0]}" for flag, value in flags.items()]
+    lines += [
+        f"{flag:<{width}}  {words[value]:<8} {FLAGS[flag][0]}" for flag, value in flags.items()
+    ]
     lines += ["", *(f"{standard}  {url}" for standard, url in service.endpoints.items())]
     return "\n".join(lines)
 

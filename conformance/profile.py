@@ -49,7 +49,7 @@ class Profile:
     name: str = "none"
     deviations: tuple[Deviation, ...] = ()
     capabilities: Mapping[str, bool] = field(default_factory=dict)
-    dialect: Dialect = Dialect()
+    dialect: Dialect = field(default_factory=Dialect)
 
     def deviation(self, clause: str) -> Deviation | None:
         """The expected failure of this clause, if there is one."""

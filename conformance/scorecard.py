@@ -23,7 +23,7 @@ SIGNS = {
     Result.EXPECTED_FAILURE: ("◇", "expected deviation"),
     Result.FAILS: ("✗", "fails"),
     Result.UNEXPECTED_PASS: ("!", "passes unexpectedly"),
-    Result.NOT_RUN: ("–", "not run"),
+    Result.NOT_RUN: ("\N{EN DASH}", "not run"),
 }
 _STYLE = Path(__file__).parent / "scorecard.css"
 
@@ -42,7 +42,7 @@ def _page(runs: Sequence[Run], untested: Sequence[Untested]) -> Iterator[str]:
     yield f"<style>\n{_STYLE.read_text()}</style></head><body>\n"
     yield "<h1>VOSpace conformance</h1>"
     clauses = len({one.clause for run in runs for one in run.results})
-    yield f'<p class="lead">{clauses} clauses of VOSpace 2.1, UWS 1.1 and CADC’s extensions'
+    yield f'<p class="lead">{clauses} clauses of VOSpace 2.1, UWS 1.1 and extensions of CADC'
     yield f" · {escape(_when(runs))}</p>\n"
     yield '<div class="cards">' + "".join(_card(run) for run in runs) + "</div>\n"
     yield '<ul class="legend">'
@@ -116,7 +116,7 @@ def _tally(results: dict[str, ClauseResult], clauses: Sequence[str]) -> str:
     ran = [results[one].result for one in clauses if one in results]
     ran = [result for result in ran if result is not Result.NOT_RUN]
     passed = sum(result is Result.PASSES for result in ran)
-    return f"{passed}/{len(ran)}" if ran else "–"
+    return f"{passed}/{len(ran)}" if ran else ""
 
 
 def _notes(runs: Sequence[Run]) -> Iterator[str]:
@@ -135,7 +135,9 @@ def _notes(runs: Sequence[Run]) -> Iterator[str]:
         if not told:
             continue
         yield f'<h2>{heading}</h2>\n<ul class="notes">\n'
-        for (clause, reason), targets in sorted(told.items(), key=lambda item: in_order(item[0][0])):
+        for (clause, reason), targets in sorted(
+            told.items(), key=lambda item: in_order(item[0][0])
+        ):
             who = f' <span class="who">({escape(", ".join(targets))})</span>'
             yield f"<li><code>{escape(clause)}</code>{who}<br>{escape(reason)}</li>\n"
         yield "</ul>\n"

@@ -33,6 +33,9 @@ PERSONALITIES = ("vault", "cavern", "datalab", "spec")
 FAKE_GROUPS = ("ivo://cadc.nrc.ca/gms?conformance", "ivo://cadc.nrc.ca/gms?conformance-too")
 
 
+NOBODY = Credentials()
+
+
 class TargetError(Exception):
     """The target is not one we know, or it could not be brought up."""
 
@@ -44,7 +47,7 @@ class Users:
     `another_group` is any other, needed where a service checks that groups exist.
     """
 
-    first: Credentials = Credentials()
+    first: Credentials = NOBODY
     second: Credentials | None = None
     group: str = ""
     another_group: str = ""
@@ -66,7 +69,7 @@ class Target:
         return {
             SECOND_USER: second,
             GROUP: second and bool(self.users.group),
-            STRICT: self.users.first != Credentials(),
+            STRICT: self.users.first != NOBODY,
         }
 
 

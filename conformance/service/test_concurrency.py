@@ -37,7 +37,8 @@ def at_once(service: Service, actions: Sequence[Callable[[Service], T]]) -> list
 
 
 @pytest.mark.clause(
-    "VOS-6.2.1-create-at-once", source="VOSpace 2.1 §6.2.1: of several creations one is 201, others 409"
+    "VOS-6.2.1-create-at-once",
+    source="VOSpace 2.1 §6.2.1: of several creations one is 201, others 409",
 )
 def test_one_of_several_creations_wins(service: Service, container: str) -> None:
     for round_number in range(5):
@@ -53,9 +54,11 @@ def test_one_of_several_creations_wins(service: Service, container: str) -> None
 )
 def test_no_creation_is_lost(service: Service, container: str) -> None:
     def make(number: int) -> Callable[[Service], None]:
-        return lambda user: [
-            user.make(f"{container}/{number}-{index}") for index in range(20)
-        ].clear()
+        def run(user: Service) -> None:
+            for index in range(20):
+                user.make(f"{container}/{number}-{index}")
+
+        return run
 
     at_once(service, [make(number) for number in range(CLIENTS)])
     names = {f"{number}-{index}" for number in range(CLIENTS) for index in range(20)}
@@ -72,14 +75,13 @@ def test_two_writers_never_mix(service: Service, container: str) -> None:
     bodies = [sample(300_000, 1), sample(200_000, 2)]
     service.make(path, b"old")
     ends = [service.transfers.endpoint(path, PUSH) for _ in bodies]
+
+    def write(number: int) -> Callable[[Service], int]:
+        body, end = bodies[number], ends[number]
+        return lambda user: user.transfers.send("PUT", end, data=body).status_code
+
     for _ in range(3):
-        at_once(
-            service,
-            [
-                lambda user, body=body, end=end: user.transfers.send("PUT", end, data=body)
-                for body, end in zip(bodies, ends, strict=True)
-            ],
-        )
+        at_once(service, [write(0), write(1)])
         pulled = service.pull(path)
         assert pulled.content in bodies
         found = service.nodes.read(path).properties
@@ -141,9 +143,11 @@ def test_no_update_is_lost(service: Service, container: str) -> None:
     service.make(f"{container}/a")
 
     def update(number: int) -> Callable[[Service], int]:
-        return lambda user: user.nodes.post(
-            f"{container}/a", CONTAINER, {f"urn:p{number}": str(number)}
-        ).status_code
+        return lambda user: (
+            user.nodes.post(
+                f"{container}/a", CONTAINER, {f"urn:p{number}": str(number)}
+            ).status_code
+        )
 
     assert at_once(service, [update(number) for number in range(CLIENTS)]) == [200] * CLIENTS
     found = service.nodes.read(f"{container}/a").properties
@@ -169,7 +173,8 @@ def test_one_of_several_moves_wins(service: Service, container: str) -> None:
 
 
 @pytest.mark.clause(
-    "VOS-6.2.2-onto-one-name", source="VOSpace 2.1 §6.2.2: several nodes moved to one name: one is there"
+    "VOS-6.2.2-onto-one-name",
+    source="VOSpace 2.1 §6.2.2: several nodes moved to one name: one is there",
 )
 @pytest.mark.needs("asyncTransfers")
 def test_several_moves_to_one_name(service: Service, container: str) -> None:
@@ -206,16 +211,16 @@ def test_one_of_several_deletions_wins(service: Service, container: str) -> None
     source="VOSpace 2.1 §2, §6.2.4: a child never outlives its container",
 )
 def test_a_deletion_against_a_creation(service: Service, container: str) -> None:
+    def remove(path: str) -> Callable[[Service], int]:
+        return lambda user: user.nodes.delete(path).status_code
+
+    def make(path: str) -> Callable[[Service], int]:
+        return lambda user: user.nodes.put(f"{path}/child").status_code
+
     for number in range(8):
         path = f"{container}/{number}"
         service.make(path)
-        at_once(
-            service,
-            [
-                lambda user, path=path: user.nodes.delete(path).status_code,
-                lambda user, path=path: user.nodes.put(f"{path}/child").status_code,
-            ],
-        )
+        at_once(service, [remove(path), make(path)])
         above, below = service.nodes.exists(path), service.nodes.get(f"{path}/child").ok
         assert above or not below
         assert above == (str(number) in service.nodes.read(container).children)
@@ -226,9 +231,9 @@ def test_a_deletion_against_a_creation(service: Service, container: str) -> None
 )
 def test_pushes_to_several_nodes(service: Service, container: str) -> None:
     def push(number: int) -> Callable[[Service], int]:
-        return lambda user: user.transfers.push(
-            f"{container}/{number}", sample(50_000, number)
-        ).status_code
+        return lambda user: (
+            user.transfers.push(f"{container}/{number}", sample(50_000, number)).status_code
+        )
 
     statuses = at_once(service, [push(number) for number in range(CLIENTS)])
     assert all(status in (200, 201) for status in statuses)

@@ -217,13 +217,6 @@ def test_children_in_the_template_are_not_created(service: Service, container: s
 
 
 @pytest.mark.clause(
-    "VOS-6.2.1-root-exists", source="VOSpace 2.1 §6.2.1: the top node exists already"
-)
-def test_the_root_cannot_be_created(service: Service) -> None:
-    expect_status(service.nodes.put(""), 403, 409)
-
-
-@pytest.mark.clause(
     "VOS-6.2.1-auto-name", source="VOSpace 2.1 §6.2.1: .auto stands for a new unique name"
 )
 @pytest.mark.needs("autoNames")
@@ -277,4 +270,6 @@ def test_an_unknown_core_property_is_refused(service: Service, container: str) -
         expect_fault(
             service.nodes.post(f"{container}/made", CONTAINER, {key: "x"}), 400, "InvalidArgument"
         )
-    assert not any("make-stuff" in key for key in service.nodes.read(f"{container}/made").properties)
+    assert not any(
+        "make-stuff" in key for key in service.nodes.read(f"{container}/made").properties
+    )

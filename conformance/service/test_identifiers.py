@@ -35,7 +35,9 @@ def test_both_separators_are_accepted(service: Service, container: str) -> None:
     uri = service.nodes.uri(f"{container}/a")
     expect_status(service.nodes.put(f"{container}/a"), 201)
     other = swapped(service.nodes.uri(f"{container}/b"))
-    expect_status(service.nodes.put(f"{container}/b", document=node_document(other, CONTAINER)), 201)
+    expect_status(
+        service.nodes.put(f"{container}/b", document=node_document(other, CONTAINER)), 201
+    )
     answer = service.nodes.post(
         f"{container}/a", document=node_document(swapped(uri), CONTAINER, {TITLE: "t"})
     )
@@ -256,9 +258,7 @@ def test_standard_properties_can_be_set(service: Service, container: str) -> Non
     "VOS-3.2.4-times",
     source="VOSpace 2.1 §3.2.4 and appendix: btime, ctime, mtime and publicread are recognised",
 )
-def test_later_standard_properties_are_recognised(
-    service: Service, container: str
-) -> None:
+def test_later_standard_properties_are_recognised(service: Service, container: str) -> None:
     for word in ("btime", "ctime", "mtime", "publicread"):
         answer = service.nodes.put(f"{container}/{word}", CONTAINER, {CORE + word: "true"})
         # A read-only one may be refused as such (403), an unknown one would be a 400.

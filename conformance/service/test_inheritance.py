@@ -28,8 +28,12 @@ def permissions(service: Service, path: str) -> dict[str, str]:
     return {key: found.get(key, "false" if key == IS_PUBLIC else "") for key in PERMISSIONS}
 
 
-@pytest.mark.clause("VOS-CADC-property-updates", source="opencadc NodesTest.testNodePropertyUpdates")
-def test_properties_are_updated(service: Service, container: str, group: str, another_group: str) -> None:
+@pytest.mark.clause(
+    "VOS-CADC-property-updates", source="opencadc NodesTest.testNodePropertyUpdates"
+)
+def test_properties_are_updated(
+    service: Service, container: str, group: str, another_group: str
+) -> None:
     path = f"{container}/node"
     first = {
         TITLE: "t",
@@ -61,7 +65,8 @@ def test_properties_are_updated(service: Service, container: str, group: str, an
 
 
 @pytest.mark.clause(
-    "VOS-CADC-several-groups", source="protocol.md 4.2: groups are separated by spaces, and replaced"
+    "VOS-CADC-several-groups",
+    source="protocol.md 4.2: groups are separated by spaces, and replaced",
 )
 def test_several_groups(service: Service, container: str, group: str, another_group: str) -> None:
     several = f"{group} {another_group}"
@@ -77,7 +82,9 @@ def test_several_groups(service: Service, container: str, group: str, another_gr
     source="opencadc NodesTest.testInheritPermissions: without inheritPermissions nothing is taken",
 )
 @pytest.mark.needs("inheritPermissions")
-def test_nothing_is_inherited_unasked(service: Service, container: str, group: str, another_group: str) -> None:
+def test_nothing_is_inherited_unasked(
+    service: Service, container: str, group: str, another_group: str
+) -> None:
     given = {IS_PUBLIC: "true", GROUP_READ: group, GROUP_WRITE: another_group}
     service.make(f"{container}/parent", properties={**given, INHERIT: "false"})
     for name, kind in (("a", CONTAINER), ("b", DATA)):
@@ -94,7 +101,9 @@ def test_nothing_is_inherited_unasked(service: Service, container: str, group: s
     source="opencadc NodesTest.testInheritPermissions: children take ispublic and both groups",
 )
 @pytest.mark.needs("inheritPermissions")
-def test_permissions_are_inherited(service: Service, container: str, group: str, another_group: str) -> None:
+def test_permissions_are_inherited(
+    service: Service, container: str, group: str, another_group: str
+) -> None:
     given = {IS_PUBLIC: "true", GROUP_READ: group, GROUP_WRITE: another_group}
     service.make(f"{container}/parent", properties={**given, INHERIT: "true"})
     for name, kind in (("a", CONTAINER), ("b", DATA)):
@@ -118,7 +127,9 @@ def test_a_push_inherits(service: Service, container: str, group: str, another_g
     source="opencadc NodesTest.testInheritPermissions: what the child's document says wins",
 )
 @pytest.mark.needs("inheritPermissions")
-def test_explicit_permissions_win(service: Service, container: str, group: str, another_group: str) -> None:
+def test_explicit_permissions_win(
+    service: Service, container: str, group: str, another_group: str
+) -> None:
     parent = {IS_PUBLIC: "false", GROUP_READ: group, GROUP_WRITE: another_group}
     service.make(f"{container}/parent", properties={**parent, INHERIT: "true"})
     own = {IS_PUBLIC: "true", GROUP_READ: another_group, GROUP_WRITE: group}
@@ -130,7 +141,9 @@ def test_explicit_permissions_win(service: Service, container: str, group: str, 
     "VOS-CADC-inherit-later", source="protocol.md 4.2: children copy at their creation, not later"
 )
 @pytest.mark.needs("inheritPermissions")
-def test_inheritance_is_no_link(service: Service, container: str, group: str, another_group: str) -> None:
+def test_inheritance_is_no_link(
+    service: Service, container: str, group: str, another_group: str
+) -> None:
     service.make(f"{container}/parent", properties={INHERIT: "true", GROUP_READ: group})
     service.make(f"{container}/parent/a")
     service.nodes.post(f"{container}/parent", CONTAINER, {GROUP_READ: another_group})

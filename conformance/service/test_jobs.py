@@ -151,7 +151,9 @@ def test_the_results_of_a_job(service: Service, container: str, job: str) -> Non
     for part in ("results", "parameters"):
         root = parse(expect_status(service.jobs().get(job, part), 200).content)
         assert str(root.tag).rpartition("}")[2] == part
-    assert service.nodes.uri(f"{container}/b").encode() in service.jobs().get(job, "results").content
+    assert (
+        service.nodes.uri(f"{container}/b").encode() in service.jobs().get(job, "results").content
+    )
 
 
 @pytest.mark.clause("VOS-6.4-no-error", source="protocol.md 5.4: (job)/error without error is 404")

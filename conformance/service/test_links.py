@@ -21,13 +21,17 @@ def linked(service: Service, container: str) -> str:
     return container
 
 
-@pytest.mark.clause("VOS-CADC-link-in-path", source="protocol.md 4.3: intermediate links are followed")
+@pytest.mark.clause(
+    "VOS-CADC-link-in-path", source="protocol.md 4.3: intermediate links are followed"
+)
 def test_a_link_in_the_path_is_followed(service: Service, linked: str) -> None:
     assert service.nodes.read(f"{linked}/link/inner").children == ("data",)
     assert service.pull(f"{linked}/link/inner/data").content == b"bytes"
 
 
-@pytest.mark.clause("VOS-CADC-link-leaf", source="protocol.md 4.3: a leaf link is returned as it is")
+@pytest.mark.clause(
+    "VOS-CADC-link-leaf", source="protocol.md 4.3: a leaf link is returned as it is"
+)
 def test_a_link_itself_is_shown(service: Service, linked: str) -> None:
     node = service.nodes.read(f"{linked}/link")
     assert (node.kind, node.target) == (LINK, service.nodes.uri(f"{linked}/real"))
@@ -77,7 +81,8 @@ def test_a_broken_link(service: Service, container: str) -> None:
 
 
 @pytest.mark.clause(
-    "VOS-CADC-link-elsewhere", source="protocol.md 4.3: a target in another service is 400 in a path"
+    "VOS-CADC-link-elsewhere",
+    source="protocol.md 4.3: a target in another service is 400 in a path",
 )
 @pytest.mark.needs("linkNodeProps")
 def test_a_link_out_of_the_service(service: Service, container: str) -> None:
@@ -86,7 +91,9 @@ def test_a_link_out_of_the_service(service: Service, container: str) -> None:
     expect_status(service.nodes.get(f"{container}/out/x"), 400)
 
 
-@pytest.mark.clause("VOS-CADC-link-move-in", source="protocol.md 5.4: a link to a container takes in")
+@pytest.mark.clause(
+    "VOS-CADC-link-move-in", source="protocol.md 5.4: a link to a container takes in"
+)
 @pytest.mark.needs("asyncTransfers")
 def test_a_move_into_a_linked_container(service: Service, linked: str) -> None:
     service.make(f"{linked}/data", b"moved")

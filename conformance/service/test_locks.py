@@ -45,7 +45,9 @@ def test_nothing_is_created_in_a_locked_container(service: Service, locked: str)
     assert sorted(service.nodes.read(locked).children) == ["data", "inner"]
 
 
-@pytest.mark.clause("VOS-CADC-lock-delete-in", source="protocol.md 8: no DELETE in a locked container")
+@pytest.mark.clause(
+    "VOS-CADC-lock-delete-in", source="protocol.md 8: no DELETE in a locked container"
+)
 @pytest.mark.needs("nodelockSupported")
 def test_nothing_is_deleted_in_a_locked_container(service: Service, locked: str) -> None:
     for name in ("data", "inner"):
@@ -53,7 +55,9 @@ def test_nothing_is_deleted_in_a_locked_container(service: Service, locked: str)
     assert sorted(service.nodes.read(locked).children) == ["data", "inner"]
 
 
-@pytest.mark.clause("VOS-CADC-lock-delete", source="protocol.md 4.6: DELETE of a locked node is 403")
+@pytest.mark.clause(
+    "VOS-CADC-lock-delete", source="protocol.md 4.6: DELETE of a locked node is 403"
+)
 @pytest.mark.needs("nodelockSupported")
 def test_a_locked_node_is_not_deleted(service: Service, container: str) -> None:
     for name, kind in (("a", CONTAINER), ("data", DATA)):
@@ -76,7 +80,9 @@ def test_nothing_is_pushed_to_a_locked_node(service: Service, container: str) ->
     service.nodes.post(path, DATA, {IS_LOCKED: None})
 
 
-@pytest.mark.clause("VOS-CADC-lock-push-new", source="protocol.md 8: no push into a locked container")
+@pytest.mark.clause(
+    "VOS-CADC-lock-push-new", source="protocol.md 8: no push into a locked container"
+)
 @pytest.mark.needs("nodelockSupported")
 def test_nothing_is_pushed_into_a_locked_container(service: Service, locked: str) -> None:
     found = service.transfers.negotiate(f"{locked}/new", PUSH)
@@ -131,7 +137,8 @@ def test_a_node_is_unlocked(service: Service, locked: str) -> None:
 
 
 @pytest.mark.clause(
-    "VOS-CADC-lock-dropped", source="protocol.md 8: without locks the POST is 200, and has no effect"
+    "VOS-CADC-lock-dropped",
+    source="protocol.md 8: without locks the POST is 200, and has no effect",
 )
 def test_a_lock_that_is_not_there_stops_nobody(
     service: Service, locked: str, flags: Capabilities

@@ -1,7 +1,7 @@
 """Names: what may be one, and how it is written in URLs, documents and listings.
 
-VOSpace 2.1, sections 2 and 3.1 (URIs are encoded according to RFC 3986); protocol.md 9 (the rules of
-java.net.URI, and Unicode's NFC).
+VOSpace 2.1, sections 2 and 3.1 (URIs are encoded according to RFC 3986); protocol.md 9 (the rules
+of java.net.URI, and Unicode's NFC).
 """
 
 from __future__ import annotations
@@ -84,9 +84,7 @@ def test_a_name(service: Service, container: str, name: str) -> None:
     check_name(service, container, name)
 
 
-@pytest.mark.clause(
-    "VOS-2-case-matters", source="RFC 3986 §6.2.2.1: paths are case-sensitive"
-)
+@pytest.mark.clause("VOS-2-case-matters", source="RFC 3986 §6.2.2.1: paths are case-sensitive")
 def test_names_differ_by_case(service: Service, container: str) -> None:
     for name in ("a", "A"):
         service.make(f"{container}/{name}")

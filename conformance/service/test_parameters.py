@@ -133,7 +133,7 @@ def test_a_protocol_that_does_not_fit(service: Service, data: str) -> None:
 
 @pytest.mark.clause(
     "VOS-6.4.3-parameters-missing",
-    source="VOSpace 2.1 §6.4.3: an error is in the response itself, with its status; protocol.md 5.2",
+    source="VOSpace 2.1 §6.4.3: an error is in the response itself, with its status",
 )
 def test_a_missing_source(service: Service, container: str) -> None:
     answer = ask(service, f"{container}/missing", PULL)

@@ -188,7 +188,7 @@ def test_a_private_file_in_a_public_container(
 
 @pytest.mark.clause(
     "VOS-6.4.3-permission",
-    source="opencadc TransferTest.testDataNodePermission: a redirect, no endpoint, PermissionDenied",
+    source="opencadc TransferTest.testDataNodePermission: no endpoint, PermissionDenied",
 )
 @SECOND
 def test_another_user_cannot_pull(service: Service, other: Service, open_container: str) -> None:
@@ -270,7 +270,8 @@ def test_the_anonymous_caller_reads_public_nodes(
 
 
 @pytest.mark.clause(
-    "VOS-CADC-anonymous-never-writes", source="protocol.md 8: without credentials nothing is written"
+    "VOS-CADC-anonymous-never-writes",
+    source="protocol.md 8: without credentials nothing is written",
 )
 @STRANGER
 def test_the_anonymous_caller_writes_nothing(
@@ -282,7 +283,9 @@ def test_the_anonymous_caller_writes_nothing(
     expect_status(nodes.delete(open_container), 401, 403)
     answer = stranger.transfers.post(
         transfer_document(
-            [service.nodes.uri(f"{open_container}/new")], PUSH, stranger.transfers.usual_protocols(PUSH)
+            [service.nodes.uri(f"{open_container}/new")],
+            PUSH,
+            stranger.transfers.usual_protocols(PUSH),
         )
     )
     if answer.status_code in (302, 303):

@@ -118,7 +118,9 @@ def test_a_byte_url_is_good_for_one_node(service: Service, container: str) -> No
         for name in ("mine", "other")
     ]
     mine, other = (end.split("/") for end in ends)
-    differing = [number for number, pair in enumerate(zip(mine, other, strict=True)) if len({*pair}) > 1]
+    differing = [
+        number for number, pair in enumerate(zip(mine, other, strict=True)) if len({*pair}) > 1
+    ]
     # Each part of the other node's URL alone, put into ours: none may open the other's bytes.
     for number in differing:
         mixed = [*mine]
@@ -186,9 +188,7 @@ def test_a_pull_of_an_empty_node(service: Service, container: str) -> None:
         assert answer.content == b""
 
 
-@pytest.mark.clause(
-    "VOS-6.4.1-empty-push", source="VOSpace 2.1 §6.4.1: no bytes are bytes too"
-)
+@pytest.mark.clause("VOS-6.4.1-empty-push", source="VOSpace 2.1 §6.4.1: no bytes are bytes too")
 def test_a_push_of_nothing(service: Service, container: str) -> None:
     path = f"{container}/data"
     service.make(path, b"some")

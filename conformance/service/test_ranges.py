@@ -47,7 +47,9 @@ def test_an_open_range(service: Service, data: str) -> None:
         check_part(part(service, data, f"bytes={first}-"), first, SIZE - 1)
 
 
-@pytest.mark.clause("VOS-6.4.3-range-clipped", source="RFC 9110 §14.1.2: an end past the end is cut")
+@pytest.mark.clause(
+    "VOS-6.4.3-range-clipped", source="RFC 9110 §14.1.2: an end past the end is cut"
+)
 @pytest.mark.needs("ranges")
 def test_a_range_past_the_end(service: Service, data: str) -> None:
     check_part(part(service, data, "bytes=2990-999999"), 2990, SIZE - 1)

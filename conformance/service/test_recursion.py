@@ -102,7 +102,8 @@ def test_a_missing_tree(service: Service, container: str) -> None:
 
 
 @pytest.mark.clause(
-    "VOS-CADC-delete-locked", source="opencadc testRecursiveDelete: a locked container: ABORTED, 1, 1"
+    "VOS-CADC-delete-locked",
+    source="opencadc testRecursiveDelete: a locked container: ABORTED, 1, 1",
 )
 @pytest.mark.needs("recursiveDelete", "nodelockSupported")
 def test_a_locked_container_survives(service: Service, tree: str) -> None:
@@ -183,7 +184,9 @@ def test_groups_are_set_everywhere(service: Service, tree: str, group: str) -> N
 def test_properties_are_deleted_everywhere(service: Service, tree: str) -> None:
     set_properties(service, tree, {TITLE: "title", "custom:secret-meaning": "s"})
     change: Properties = {TITLE: "better title", "custom:secret-meaning": None}
-    assert expect_phase(set_properties(service, tree, change), "COMPLETED").count("successcount") == 4
+    assert (
+        expect_phase(set_properties(service, tree, change), "COMPLETED").count("successcount") == 4
+    )
     assert titles(service, tree) == ["better title"] * 4
     for name in NAMES:
         assert "custom:secret-meaning" not in service.nodes.read(tree + name).properties
@@ -211,12 +214,12 @@ def test_a_quota_is_not_set_everywhere(service: Service, tree: str) -> None:
         assert QUOTA not in service.nodes.read(tree + name).properties
 
 
-@pytest.mark.clause("VOS-CADC-setprops-permission", source="opencadc testRecursiveNodePropsPermissions")
+@pytest.mark.clause(
+    "VOS-CADC-setprops-permission", source="opencadc testRecursiveNodePropsPermissions"
+)
 @SETTING
 @GROUP
-def test_what_another_user_may_set(
-    service: Service, other: Service, tree: str, group: str
-) -> None:
+def test_what_another_user_may_set(service: Service, other: Service, tree: str, group: str) -> None:
     for path in (tree, f"{tree}/subdir"):
         service.nodes.post(path, CONTAINER, {IS_PUBLIC: "true"})
     assert set_properties(other, tree, {TITLE: "title"}).phase == "ERROR"

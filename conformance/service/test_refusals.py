@@ -30,13 +30,9 @@ def test_external_entities(service: Service, container: str) -> None:
     assert "root:" not in service.nodes.get(f"{container}/a").text
 
 
-@pytest.mark.clause(
-    "VOS-6.2.1-no-bombs", source="CWE-776: nested entities do not stop the service"
-)
+@pytest.mark.clause("VOS-6.2.1-no-bombs", source="CWE-776: nested entities do not stop the service")
 def test_nested_entities(service: Service, container: str) -> None:
-    entities = "".join(
-        f'<!ENTITY e{level} "{f"&e{level - 1};" * 10}">' for level in range(1, 12)
-    )
+    entities = "".join(f'<!ENTITY e{level} "{f"&e{level - 1};" * 10}">' for level in range(1, 12))
     uri = service.nodes.uri(f"{container}/a")
     body = f"""<?xml version="1.0"?><!DOCTYPE n [<!ENTITY e0 "x">{entities}]>
     <vos:node xmlns:vos="{VOS}" xmlns:xsi="{XSI}" xsi:type="vos:ContainerNode" uri="{uri}">
@@ -58,7 +54,8 @@ def test_unknown_methods(service: Service, container: str) -> None:
 
 
 @pytest.mark.clause(
-    "VOS-6-fault-text", source="VOSpace 2.1 §6: a fault is in the body; opencadc VOSTest: text/plain"
+    "VOS-6-fault-text",
+    source="VOSpace 2.1 §6: a fault is in the body; opencadc VOSTest: text/plain",
 )
 def test_faults_are_plain_text(service: Service, container: str) -> None:
     for answer in (
@@ -95,7 +92,8 @@ def test_other_encodings(service: Service, container: str) -> None:
 def test_other_prefixes(service: Service, container: str) -> None:
     uri = service.nodes.uri(f"{container}/a")
     body = f"""<node xmlns="{VOS}" xmlns:ns1="{VOS}" xmlns:i="{XSI}" i:type="ns1:ContainerNode"
-    uri="{uri}"><properties><ns1:property uri="{TITLE}">t</ns1:property></properties><nodes/></node>"""
+    uri="{uri}"><properties><ns1:property uri="{TITLE}">t</ns1:property></properties><nodes/>
+    </node>"""
     expect_status(service.nodes.put(f"{container}/a", document=body.encode()), 201)
     assert service.nodes.read(f"{container}/a").properties[TITLE] == "t"
 
@@ -170,7 +168,9 @@ def test_unknown_parameters_are_ignored(service: Service, container: str) -> Non
     expect_status(answer, 200)
 
 
-@pytest.mark.clause("VOS-6.2.1-under-missing-authority", source="VOSpace 2.1 §2: vos:// and nothing else")
+@pytest.mark.clause(
+    "VOS-6.2.1-under-missing-authority", source="VOSpace 2.1 §2: vos:// and nothing else"
+)
 def test_other_schemes(service: Service, container: str) -> None:
     uri = service.nodes.uri(f"{container}/a")
     for other in (uri.replace("vos://", "ivo://"), uri.replace("vos://", "VOS//"), uri[6:]):

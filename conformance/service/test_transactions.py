@@ -111,7 +111,8 @@ def test_a_transaction_is_aborted(service: Service, upload: Upload) -> None:
 
 
 @pytest.mark.clause(
-    "VOS-CADC-txn-append", source="minoc PutTransactionTest.testPutMultiPartCommit: 202, the Digest of all"
+    "VOS-CADC-txn-append",
+    source="minoc PutTransactionTest.testPutMultiPartCommit: 202, the Digest of all",
 )
 def test_bytes_are_appended(service: Service, upload: Upload) -> None:
     number = upload.start()

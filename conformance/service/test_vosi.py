@@ -112,7 +112,8 @@ def test_support_interfaces_are_public(service: Service, stranger: Service) -> N
 
 
 @pytest.mark.clause(
-    "VOS-4-registry-safe", source="protocol.md 1.1: a URL with = cannot stand in the registry's list"
+    "VOS-4-registry-safe",
+    source="protocol.md 1.1: a URL with = cannot stand in the registry's list",
 )
 def test_the_capabilities_url_fits_the_registry(service: Service) -> None:
     assert "=" not in service.capabilities_url

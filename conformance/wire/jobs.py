@@ -69,9 +69,7 @@ class Jobs:
                 self.pause(PAUSE_S)
         raise WireError(f"{job} is still {found.phase} after {POLLS} polls")
 
-    def run(
-        self, document: bytes | None = None, *, form: Mapping[str, str] | None = None
-    ) -> Job:
+    def run(self, document: bytes | None = None, *, form: Mapping[str, str] | None = None) -> Job:
         """Create a job and see it through to its end."""
         return self.finish(location(self.create(document, form=form)))
 

@@ -66,9 +66,7 @@ class Transfers:
         Raises WireError when the answer is no redirect.
         """
         wanted = self.usual_protocols(direction) if protocols is None else protocols
-        answer = self.post(
-            transfer_document([self.nodes.uri(path)], direction, wanted, view=view)
-        )
+        answer = self.post(transfer_document([self.nodes.uri(path)], direction, wanted, view=view))
         url = location(answer)
         details = self.connection.send("GET", url)
         return Negotiation(answer, details, url.partition("/results/")[0])

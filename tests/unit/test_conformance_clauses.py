@@ -19,11 +19,12 @@ from conformance.untested import load_untested
 
 DOCS = Path(__file__).parents[2] / "docs"
 # Sections 3 to 6 that hold demands of a service, as VOSpace 2.1 numbers them.
-DEMANDING = (
+DEMANDING = re.findall(
+    r"\S+",
     "3.1 3.2 3.2.1 3.2.2 3.2.3 3.2.4 3.3 3.3.3 3.3.5 3.4 3.4.2 3.4.3 3.4.4 3.4.5 3.5.1 3.5.2 3.5.4 "
     "3.5.5 3.6.1 3.6.2 3.6.3 3.6.4 4 5 6 6.1.1 6.1.2 6.1.3 6.2.1 6.2.2 6.2.3 6.2.4 6.3.1 6.3.2 6.4 "
-    "6.4.1 6.4.2 6.4.3 6.4.4 6.5"
-).split()
+    "6.4.1 6.4.2 6.4.3 6.4.4 6.5",
+)
 
 
 @pytest.fixture(scope="module")

@@ -195,9 +195,7 @@ MUTANTS = (
 def served(mutant: Mutant) -> Iterator[str]:
     """The URL of the mutant."""
     users = Users(("ann:first", "bob:second"), groups={GROUP: ["bob"]})
-    state = State(
-        mutant.personality, data=None, clock=time.time, users=users, page_cap=0, rules=()
-    )
+    state = State(mutant.personality, data=None, clock=time.time, users=users, page_cap=0, rules=())
     state.space = mutant.space(state.personality, state.tree, users.groups)
     server = Server(mutant.service(state))
     server.start()
