@@ -2,7 +2,7 @@
 # Both do their own set-up (.venv from the hashed lock, FUSE from the distribution), once.
 
 SHELL := /bin/sh
-.PHONY: demo test venv fuse lock clean
+.PHONY: demo test venv fuse chromium lock clean
 
 ENVS := lint,types,layers,py311,py312,py313,conformance
 
@@ -11,7 +11,7 @@ demo: fuse venv
 
 # The reports of an earlier run must not be counted. The line at the end is printed, and the
 # exit code is tox's, whether the tests passed or not.
-test: fuse venv
+test: fuse chromium venv
 	@rm -rf report && mkdir -p report
 	@.venv/bin/tox run -e $(ENVS); code=$$?; \
 	.venv/bin/python tools/test-summary report/*.xml; exit $$code
@@ -26,6 +26,10 @@ venv: .venv/vofs.stamp
 
 fuse:
 	@tools/ensure-fuse
+
+# For the test of the fake's page only.
+chromium:
+	@tools/ensure-chromium
 
 # Resolves the dependencies anew; see docs/decisions/0003-lock-and-install.md.
 lock: venv

@@ -1,23 +1,45 @@
 """A VOSpace service to test clients against: `FakeVOSpace` in Python, `fakevospace` in a shell.
 
-It speaks what the deployed services speak (personalities `vault` and `cavern`), records what it
-was asked and fails on request.  It never leaves the loopback interface.
+It speaks what the deployed services speak, and the bare specification (personalities `vault`,
+`cavern`, `datalab`, `spec`), records what it was asked and fails on request.  It never leaves the
+loopback interface, and in process it opens no socket at all.
 """
 
-from fakevospace.fake import FakeVOSpace, ServedFake
-from fakevospace.faults import Cut, Hang, RangeIgnored, Reset, Rule, Status
+from fakevospace.fake import FakeVOSpace
+from fakevospace.faultboard import FaultNotPossible
+from fakevospace.faultplans import BadPlan, parse_plan
+from fakevospace.faults import (
+    CappedListing,
+    Cut,
+    Delay,
+    ExpiredCredential,
+    FalseFailure,
+    FalseSuccess,
+    FaultPlan,
+    Hang,
+    LaggingListing,
+    LateCleanup,
+    MalformedXml,
+    MissingDigest,
+    RangeIgnored,
+    RedirectLoop,
+    Reset,
+    Rule,
+    StaleListing,
+    Status,
+    StuckJob,
+    TornPut,
+    WrongDigest,
+    WrongLength,
+)
+from fakevospace.fronts import InProcessFake, ServedFake
 from fakevospace.nodetable import DataDirectoryError
 from fakevospace.personality import UnknownPersonality
 
 __all__ = [
-    "Cut",
-    "DataDirectoryError",
-    "FakeVOSpace",
-    "Hang",
-    "RangeIgnored",
-    "Reset",
-    "Rule",
-    "ServedFake",
-    "Status",
-    "UnknownPersonality",
-]
+    "BadPlan", "CappedListing", "Cut", "DataDirectoryError", "Delay", "ExpiredCredential",
+    "FakeVOSpace", "FalseFailure", "FalseSuccess", "FaultNotPossible", "FaultPlan", "Hang",
+    "InProcessFake", "LaggingListing", "LateCleanup", "MalformedXml", "MissingDigest",
+    "RangeIgnored", "RedirectLoop", "Reset", "Rule", "ServedFake", "StaleListing", "Status",
+    "StuckJob", "TornPut", "UnknownPersonality", "WrongDigest", "WrongLength", "parse_plan",
+]  # fmt: skip

@@ -26,8 +26,9 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from fakevospace.environment import REMOVED, Contact, seed_home
-from fakevospace.fake import FakeVOSpace, ServedFake
+from fakevospace.fake import FakeVOSpace
 from fakevospace.faultplans import BadPlan, parse_plan
+from fakevospace.fronts import ServedFake
 from fakevospace.nodetable import DataDirectoryError
 from fakevospace.personality import PERSONALITIES, UnknownPersonality
 

@@ -6,11 +6,9 @@ its tree directly, past all permissions and faults, and without a trace in the j
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -18,12 +16,14 @@ from fakevospace import snapshots
 from fakevospace.access import AccessRules, Caller, Users
 from fakevospace.clock import ServiceClock
 from fakevospace.describe import shown_properties
-from fakevospace.environment import Contact, seed_home
+from fakevospace.environment import Contact
 from fakevospace.faultboard import FaultBoard
 from fakevospace.faults import Rule
+from fakevospace.fronts import InProcessFake, ServedFake
 from fakevospace.generation import generate
+from fakevospace.hands import found, load_bytes, store_bytes, tidy
 from fakevospace.journal import Journal
-from fakevospace.names import decode_path, encode_path, split_path
+from fakevospace.names import split_path
 from fakevospace.nodes import Kind, Node, NodeDraft
 from fakevospace.personality import Personality, personality_named
 from fakevospace.properties import IS_PUBLIC, merged
@@ -34,70 +34,6 @@ from fakevospace.snapshots import Snapshot
 from fakevospace.state import State
 
 SAMPLE_CONTAINER = "sample"
-
-
-class ServedFake:
-    """A fake that answers on a port; made by `FakeVOSpace.serve`."""
-
-    def __init__(self, fake: FakeVOSpace, server: Server) -> None:
-        self._fake = fake
-        self._server = server
-
-    @property
-    def fake(self) -> FakeVOSpace:
-        """The service behind it."""
-        return self._fake
-
-    @property
-    def url(self) -> str:
-        """Scheme, host and port."""
-        return self._server.url
-
-    @property
-    def vospace(self) -> str:
-        """The short name of the root for the vos tools, e.g. `vault:`."""
-        return self._fake.personality.short_name
-
-    @property
-    def certificate_authority(self) -> bytes | None:
-        """The PEM certificate that clients must trust, None without TLS."""
-        return self._server.certificate_authority
-
-    def client_certificate(self, user: str) -> bytes:
-        """Make a client certificate for a user, with its key, as PEM (`--certfile` of vos).
-
-        Raises:
-            ValueError: served without TLS.
-        """
-        return self._server.client_certificate(user)
-
-    def environment(self, home: Path) -> dict[str, str]:
-        """Make `home` a HOME from which the vos tools find this service.
-
-        Args:
-            home: an existing directory; it stays the caller's.
-        Returns:
-            The variables to set.
-        """
-        service = self._fake.personality
-        token = self._fake.first_token
-        return seed_home(home, Contact(self.url, service.service, service.resource_id, token))
-
-
-@dataclass(frozen=True, slots=True)
-class InProcessFake:
-    """A fake that answers the requests of this process; made by `FakeVOSpace.in_process`.
-
-    Attributes:
-        url: scheme and host of the service; nothing listens there.
-        vospace: the short name of the root for the vos tools, e.g. `vault:`.
-        home: the HOME that this process has meanwhile.
-    """
-
-    fake: FakeVOSpace
-    url: str
-    vospace: str
-    home: Path
 
 
 class FakeVOSpace:
@@ -149,7 +85,7 @@ class FakeVOSpace:
         self.personality = personality_named(personality)
         kind = self.personality
         rules = AccessRules(
-            frozenset(_tidy(path) for path in allocation_parents), kind.anonymous_writes
+            frozenset(tidy(path) for path in allocation_parents), kind.anonymous_writes
         )
         known = Users(tokens, names=users, groups=groups, rules=rules, basic=kind.auth_paths)
         self._state = State(
@@ -274,27 +210,7 @@ class FakeVOSpace:
         Raises:
             Refusal: the container is missing, or the path is no data node.
         """
-        state, where = self._state, _tidy(path)
-        with state.lock:
-            node = state.tree.at(where)
-            if node is None:
-                draft = NodeDraft(state.space.uri(where), Kind.DATA, {})
-                node = state.space.create(where, draft, self._hand)
-            if not node.kind.holds_bytes:
-                raise IsADirectoryError(path)
-            replaced, node.content = node.content, None
-            if data:
-                node.content = state.store.create()
-                writer = state.store.writer(node.content)
-                writer.write(data)
-                writer.close()
-            node.length = len(data)
-            md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            node.md5 = md5 if data else None
-            node.content_date_ms = state.tree.next_date_ms() if data else None
-            state.tree.touch(node)
-            if replaced is not None:
-                state.store.delete(replaced)
+        store_bytes(self._state, tidy(path), data, self._hand)
 
     def get(self, path: str) -> bytes:
         """Return the bytes at a path.
@@ -302,21 +218,11 @@ class FakeVOSpace:
         Raises:
             FileNotFoundError: there is no such data node.
         """
-        with self._state.lock:
-            node = self._found(path)
-            if not node.kind.holds_bytes:
-                raise IsADirectoryError(path)
-            if node.content is None:
-                return b""
-            reader = self._state.store.reader(node.content)
-        try:
-            return bytes(reader.read(0, reader.size_bytes))
-        finally:
-            reader.close()
+        return load_bytes(self._state, tidy(path))
 
     def mkdir(self, path: str) -> None:
         """Make a container, and those above it that are missing."""
-        state, where = self._state, _tidy(path)
+        state, where = self._state, tidy(path)
         with state.lock:
             if where and state.tree.at(where) is None:
                 self.mkdir(split_path(where)[0])
@@ -360,12 +266,4 @@ class FakeVOSpace:
             self._state.tree.touch(node)
 
     def _found(self, path: str) -> Node:
-        node = self._state.tree.at(_tidy(path))
-        if node is None:
-            raise FileNotFoundError(path)
-        return node
-
-
-def _tidy(path: str) -> str:
-    """Return a path as the tree has it; names are given as they are, not encoded."""
-    return decode_path(encode_path(path))
+        return found(self._state, tidy(path))

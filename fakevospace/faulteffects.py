@@ -14,16 +14,14 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request
 
-from fakevospace.access import CHALLENGES, Caller
-from fakevospace.bodies import FaultyInput
-from fakevospace.describe import Detail, describe
-from fakevospace.documents import write_node
+from fakevospace.endpoints.jobs import jobs as job_endpoint
+from fakevospace.endpoints.jobs import runs_at_post
 from fakevospace.exchange import Dropped, Exchange, Reply, http_date, text_reply, xml_reply
 from fakevospace.faultactions import (
     NEED_CONNECTION,
@@ -50,46 +48,33 @@ from fakevospace.faultactions import (
     name_of,
 )
 from fakevospace.faultboard import FaultNotPossible, Verdict
-from fakevospace.jobs import Phase
-from fakevospace.listingfaults import Before, ListingHistory, capped, lagging
-from fakevospace.names import own_path, split_path
+from fakevospace.faultcalls import (
+    Call,
+    changed_paths,
+    close_body,
+    digest_of,
+    expired,
+    has_body,
+    is_listing,
+    is_xml,
+    job_of,
+    length_of,
+    says_run,
+    with_digest,
+)
+from fakevospace.jobs import JobKind, Phase
+from fakevospace.listingfaults import ListingHistory, capped, how_it_looks, lagging
 from fakevospace.refusals import Refusal
-from fakevospace.routes import Route
 from fakevospace.state import State
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    pass
 
 logger = logging.getLogger(__name__)
-HAND = Caller("", admin=True, authenticated=True)
-BLOCK_BYTES = 1 << 18
 DIGEST_OF_OTHERS = base64.b64encode(hashlib.md5(b"other bytes").digest()).decode()
 PHASE = b"PHASE=RUN"
 CONNECTED = "fakevospace.connected"  # environ: False where there is no connection to break
 WHY_NOT = "needs a connection, which responses does not have: use FakeVOSpace.serve()"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request as the faults see it.
-
-    Attributes:
-        gone: tells whether the client has gone away.
-        reset: resets the connection at once, while the request is still being worked on.
-    """
-
-    environ: WSGIEnvironment
-    request: Request
-    route: Route
-    caller: Caller
-    input: FaultyInput
-    gone: Callable[[], bool]
-    reset: Callable[[], None]
-
-    @property
-    def url_key(self) -> str:
-        """What an answer depends on: URL and caller."""
-        return f"{self.caller.name} {self.environ['RAW_URI']}"
 
 
 class Effects:
@@ -122,7 +107,7 @@ class Effects:
             case LateCleanup():
                 self._arm_late_cleanup(verdict, verdict.action, call)
             case ExpiredCredential():
-                return _expired(call)
+                return expired(call)
             case RedirectLoop(code):
                 return Reply(code, (("Location", call.request.url),))
             case TornPut(code):
@@ -143,24 +128,27 @@ class Effects:
         """Return the answer as the fault has it."""
         match verdict.action:
             case WrongLength(by):
-                stated = max(0, _length(reply) + by)
+                stated = max(0, length_of(reply) + by)
                 return replace(
                     reply, headers=(*reply.headers, ("Connection", "close")), length=stated
                 )
             case WrongDigest():
-                return _with_digest(reply, f"md5={DIGEST_OF_OTHERS}")
+                return with_digest(reply, f"md5={DIGEST_OF_OTHERS}")
             case MissingDigest():
-                return _with_digest(reply, None)
+                return with_digest(reply, None)
             case FalseFailure(code) if reply.status < 400:
-                _close(reply)
+                close_body(reply)
                 return text_reply(code, "unexpected exception: fault injected")
             case FalseSuccess() if reply.status >= 400:
                 return text_reply(200, "")
             case StaleListing():
                 self._remember(verdict, call, reply)
-            case MalformedXml() if _is_xml(reply) and isinstance(reply.body, bytes):
+            case StuckJob(phase) if reply.status == 303 and self._runs_at_post(call):
+                location = dict(reply.headers).get("Location", "")
+                self._hold_job(verdict, call, location.rpartition("/")[2], phase)
+            case MalformedXml() if is_xml(reply) and isinstance(reply.body, bytes):
                 return replace(reply, body=reply.body[: max(1, len(reply.body) - 10)])
-            case CappedListing() | LaggingListing() as action if _is_listing(call, reply):
+            case CappedListing() | LaggingListing() as action if is_listing(call, reply):
                 return self._edited(action, reply)
             case _:
                 pass
@@ -198,7 +186,7 @@ class Effects:
         if after_bytes is None:
             fire()
         else:
-            call.input.arm(after_bytes, fire, in_request=_has_body(call.request))
+            call.input.arm(after_bytes, fire, in_request=has_body(call.request))
 
     def _wait(self, seconds: float, verdict: Verdict, gone: Callable[[], bool]) -> bool:
         """Wait until the time has passed or the faults are lifted; False: the client is gone."""
@@ -237,13 +225,13 @@ class Effects:
         """Answer as if a change had been made; None for what changes nothing."""
         match call.request.method, call.route.endpoint:
             case "PUT", ("bytes" | "files"):
-                return text_reply(201, "", (("Digest", f"md5={_digest_of(call)}"),))
+                return text_reply(201, "", (("Digest", f"md5={digest_of(call)}"),))
             case ("PUT" | "POST") as method, "nodes":
                 document = Exchange(call.request, call.caller).document()
                 return xml_reply(document, 201 if method == "PUT" else 200)
             case "DELETE", _:
                 return text_reply(200, "")
-            case "POST", _ if (number := _job_of(call)) is not None and _says_run(call):
+            case "POST", _ if (number := job_of(call)) is not None and says_run(call):
                 now_ms = int(self._state.clock() * 1000)
                 self._state.jobs.leave(
                     number, Phase.PENDING, phase=Phase.COMPLETED, started_ms=now_ms, ended_ms=now_ms
@@ -254,26 +242,38 @@ class Effects:
 
     def _stick(self, verdict: Verdict, call: Call, phase: str) -> Reply | None:
         """Keep a job that is told to run from running until the faults are lifted."""
-        number = _job_of(call)
-        if number is None or not _says_run(call):
+        number = job_of(call)
+        if number is None or not says_run(call):
             return None
+        if not self._hold_job(verdict, call, number, phase):
+            return None
+        return Reply(303, (("Location", call.request.base_url.removesuffix("/phase")),))
+
+    def _runs_at_post(self, call: Call) -> bool:
+        making = call.request.method == "POST" and job_of(call) is None
+        return making and runs_at_post(self._state, Exchange(call.request, call.caller))
+
+    def _hold_job(self, verdict: Verdict, call: Call, number: str, phase: str) -> bool:
+        """Put a pending job into a phase, and run it when the faults are lifted."""
         jobs, stuck = self._state.jobs, Phase[phase]
         now_ms = int(self._state.clock() * 1000)
         if jobs.leave(number, Phase.PENDING, phase=stuck, started_ms=now_ms) is None:
-            return None
+            return False
 
         def run() -> None:
             if jobs.leave(number, stuck, phase=Phase.PENDING, started_ms=None) is None:
                 return  # aborted or destroyed meanwhile
-            environ = {**call.environ, "wsgi.input": BytesIO(PHASE)}
+            environ = {**call.environ, "wsgi.input": BytesIO(PHASE), "REQUEST_METHOD": "POST"}
             environ["CONTENT_LENGTH"] = str(len(PHASE))
+            environ["CONTENT_TYPE"] = "application/x-www-form-urlencoded"
+            exchange = Exchange(Request(environ), call.caller)
             try:
-                call.route.handle(self._state, Exchange(Request(environ), call.caller))
+                job_endpoint(self._state, exchange, JobKind(call.route.endpoint), (number, "phase"))
             except Refusal as refusal:
                 logger.error("job %s cannot go on: %s", number, refusal.text)
 
         self._state.faults.put_off(run, verdict.gate)
-        return Reply(303, (("Location", call.request.base_url.removesuffix("/phase")),))
+        return True
 
     def _remembered(self, verdict: Verdict, call: Call) -> Reply | None:
         with self._lock:
@@ -288,107 +288,8 @@ class Effects:
 
     def note_change(self, call: Call) -> None:
         """Keep how nodes look before a request that may change them, if a rule looks back."""
-        lags = [
-            rule.action.seconds
-            for rule in self._state.faults.plan.rules
-            if isinstance(rule.action, LaggingListing)
-        ]
-        if not lags or call.request.method in ("GET", "HEAD"):
-            return
-        for path in _changed_paths(self._state, call):
-            self._note(path)
-
-    def _note(self, path: str) -> None:
-        state = self._state
-        parent, _ = split_path(path)
-        with state.lock:
-            node = state.tree.at(path)
-            document = None
-            if node is not None:
-                document = write_node(describe(state.space, node, HAND, Detail.PROPERTIES))
-            uri, container = state.space.uri(path), state.space.uri(parent)
-        self._history.note(Before(uri, container, state.clock(), document))
-
-
-def _changed_paths(state: State, call: Call) -> list[str]:
-    """Return the paths that a request may change; that of a job's destination among them."""
-    paths = [call.route.node.lstrip("/")] if call.route.node else []
-    number = _job_of(call)
-    job = None if number is None else state.jobs.get(number)
-    if job is not None and job.transfer is not None:
-        try:
-            destination = own_path(job.transfer.direction, state.personality.authority)
-        except Refusal:
-            return paths
-        with state.lock:
-            into = state.tree.at(destination)
-        name = split_path(job.node_path)[1]
-        paths.append(destination if into is None else f"{destination}/{name}".lstrip("/"))
-    return paths
-
-
-def _says_run(call: Call) -> bool:
-    """Tell whether the form of a request says PHASE=RUN; it can be read again after that."""
-    exchange = Exchange(call.request, call.caller)
-    call.request.stream = BytesIO(exchange.document())
-    wanted = [value for name, value in exchange.parameters() if name.upper() == "PHASE"]
-    call.request.stream.seek(0)
-    return [value.upper() for value in wanted] == ["RUN"]
-
-
-def _job_of(call: Call) -> str | None:
-    """Return the number of the job whose phase a request changes, None when it changes none."""
-    elements = call.request.path.strip("/").split("/")
-    if call.request.method != "POST" or elements[-1] != "phase" or len(elements) < 2:
-        return None
-    return elements[-2]
-
-
-def _has_body(request: Request) -> bool:
-    return bool(request.content_length or request.headers.get("Transfer-Encoding"))
-
-
-def _expired(call: Call) -> Reply | None:
-    headers = call.request.headers
-    if "Authorization" in headers or "X-CADC-DelegationToken" in headers:
-        return text_reply(401, "NotAuthenticated: credential expired", CHALLENGES)
-    if call.route.endpoint == "bytes":
-        return text_reply(403, "PermissionDenied: pre-authorised URL expired")
-    return None
-
-
-def _digest_of(call: Call) -> str:
-    md5 = hashlib.md5(usedforsecurity=False)
-    while block := call.request.stream.read(BLOCK_BYTES):
-        md5.update(block)
-    return base64.b64encode(md5.digest()).decode()
-
-
-def _length(reply: Reply) -> int:
-    if reply.length is not None:
-        return reply.length
-    return len(reply.body) if isinstance(reply.body, bytes) else reply.body.length
-
-
-def _with_digest(reply: Reply, value: str | None) -> Reply:
-    kept = tuple(one for one in reply.headers if one[0] != "Digest")
-    had = len(kept) < len(reply.headers)
-    return replace(reply, headers=(*kept, ("Digest", value)) if had and value else kept)
-
-
-def _is_xml(reply: Reply) -> bool:
-    return any(name == "Content-Type" and "xml" in value for name, value in reply.headers)
-
-
-def _is_listing(call: Call, reply: Reply) -> bool:
-    return (
-        call.route.endpoint == "nodes"
-        and call.request.method == "GET"
-        and reply.status == 200
-        and _is_xml(reply)
-    )
-
-
-def _close(reply: Reply) -> None:
-    if not isinstance(reply.body, bytes):
-        reply.body.close()
+        rules = self._state.faults.plan.rules
+        looks_back = any(isinstance(rule.action, LaggingListing) for rule in rules)
+        if looks_back and call.request.method not in ("GET", "HEAD"):
+            for path in changed_paths(self._state, call):
+                self._history.note(how_it_looks(self._state, path))

@@ -14,10 +14,15 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from fakevospace.documents import VOS, to_bytes
+from fakevospace.access import Caller
+from fakevospace.describe import Detail, describe
+from fakevospace.documents import VOS, to_bytes, write_node
+from fakevospace.names import split_path
+from fakevospace.state import State
 
 NODES, NODE, PROPERTIES = (f"{{{VOS}}}{one}" for one in ("nodes", "node", "properties"))
 KEPT = 1000
+HAND = Caller("", admin=True, authenticated=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,17 @@ class ListingHistory:
                 if one.changed_s > moment_s:
                     found.setdefault(one.uri, one)
         return found
+
+
+def how_it_looks(state: State, path: str) -> Before:
+    """Return how the node at a path looks now, to whoever may see everything."""
+    with state.lock:
+        node = state.tree.at(path)
+        document = None
+        if node is not None:
+            document = write_node(describe(state.space, node, HAND, Detail.PROPERTIES))
+        container = state.space.uri(split_path(path)[0])
+        return Before(state.space.uri(path), container, state.clock(), document)
 
 
 def capped(document: bytes, count: int) -> bytes:

@@ -45,11 +45,14 @@ class Personality:
         files_redirect: GET /files answers with a redirect to a byte URL, else with the bytes.
         put_files: PUT /files stores bytes; byte URLs are below /files then.
         ranges: `Range` is honoured; else it is ignored and the answer is always 200.
+        suffix_ranges: `bytes=-n` is the last n bytes; else it is taken for `0-n`.
         paging: `limit` and `uri` page a listing; else `limit` is ignored and `uri` refused.
         sorted_listing: children come ordered by name; else in directory order.
         locks: `islocked` is enforced.
         keeps_locks: `islocked` is stored; else accepted and dropped.
         atomic_put: a PUT replaces the bytes at its end; else it truncates at its start.
+        fits_operations: byte URLs know `META` and the cut-outs of SODA, `x-artifact-id` and
+            `If-Modified-Since`.
         put_transactions: PUT in several requests with `x-put-txn-op` (6.3); else one plain PUT.
         quota_at_put: bytes over the quota are 413 at the PUT; else only negotiation looks at it.
         md5_prefix_quirk: from the second PUT on the MD5 property reads `md5:HEX`.
@@ -60,8 +63,12 @@ class Personality:
         content_date: data nodes show `core#content-date`.
         directory_times: a container's date moves with its entries, as a directory's mtime.
         full_post_drops_md5: an update by a non-admin that names core#MD5 removes it (section 8).
-        refuses_read_only: a read-only property in an update is 403; else silently ignored.
+        refuses_read_only: a read-only property in a document is 403; else silently ignored.
+        later_properties: publicread, mtime, ctime and btime are known; else 400.
         local_groups: only groups of the service's own group server can be set (400 else).
+        fault_colon: refusals read `Fault: detail`; else `Fault detail`.
+        container_faults: a missing container inside a path is ContainerNotFound for every method;
+            else for PUT only, and NodeNotFound for the others.
         delete_status: status of a DELETE that succeeded.
         recursive_delete: DELETE of a container removes its children; else 400 when not empty.
         recursive_jobs: `/async-delete` and `/async-setprops` exist.
@@ -71,10 +78,17 @@ class Personality:
         form_documents: transfer documents must come as `application/x-www-form-urlencoded`, and
             node documents as `text/xml` (415 else); else the Content-Type plays no part.
         views: the views that a transfer may ask for.
+        refuses_protocols: negotiating without any known protocol is ProtocolNotSupported; else it
+            succeeds with no endpoint.
+        names_missing_source: a pull of a missing node is NodeNotFound; else "target is not a data
+            node".
+        push_clears: a push to a node that has bytes clears its properties but the permissions.
         query_on_changes: a query string on PUT, POST and DELETE of a node is ignored; else 400.
         auth_paths: the same resources also below `auth/`, for HTTP authentication.
         anonymous_writes: the anonymous caller may write where a node's `groupwrite` holds `*`.
         moves_at_post: a job on `/transfers` has run when its POST is answered; else PHASE=RUN.
+        phase_at_post: `PHASE=RUN` in the URL that makes a job runs it; else it is ignored.
+        substring_moves: a container cannot be moved into a sibling whose path begins with its own.
         copies: copying with `keepBytes` true works; else the job ends in ERROR.
         catalogues: `/properties`, `/views` and `/protocols` exist.
         packages: `/pkg` exists: several nodes as one tar or zip file.
@@ -89,11 +103,13 @@ class Personality:
     files_redirect: bool
     put_files: bool
     ranges: bool
+    suffix_ranges: bool
     paging: bool
     sorted_listing: bool
     locks: bool
     keeps_locks: bool
     atomic_put: bool
+    fits_operations: bool
     put_transactions: bool
     quota_at_put: bool
     md5_prefix_quirk: bool
@@ -105,7 +121,10 @@ class Personality:
     directory_times: bool
     full_post_drops_md5: bool
     refuses_read_only: bool
+    later_properties: bool
     local_groups: bool
+    fault_colon: bool
+    container_faults: bool
     delete_status: int
     recursive_delete: bool
     recursive_jobs: bool
@@ -114,10 +133,15 @@ class Personality:
     parameter_form: ParameterForm
     form_documents: bool
     views: frozenset[str]
+    refuses_protocols: bool
+    names_missing_source: bool
+    push_clears: bool
     query_on_changes: bool
     auth_paths: bool
     anonymous_writes: bool
     moves_at_post: bool
+    phase_at_post: bool
+    substring_moves: bool
     copies: bool
     catalogues: bool
     packages: bool
@@ -143,11 +167,13 @@ VAULT = Personality(
     files_redirect=True,
     put_files=False,
     ranges=True,
+    suffix_ranges=False,
     paging=True,
     sorted_listing=True,
     locks=True,
     keeps_locks=True,
     atomic_put=True,
+    fits_operations=True,
     put_transactions=True,
     quota_at_put=False,
     md5_prefix_quirk=False,
@@ -159,7 +185,10 @@ VAULT = Personality(
     directory_times=False,
     full_post_drops_md5=False,
     refuses_read_only=False,
+    later_properties=False,
     local_groups=False,
+    fault_colon=True,
+    container_faults=False,
     delete_status=200,
     recursive_delete=False,
     recursive_jobs=True,
@@ -168,10 +197,15 @@ VAULT = Personality(
     parameter_form=ParameterForm.REDIRECT,
     form_documents=False,
     views=frozenset({DEFAULT_VIEW, DATA_VIEW}),
+    refuses_protocols=False,
+    names_missing_source=False,
+    push_clears=False,
     query_on_changes=True,
     auth_paths=False,
     anonymous_writes=False,
     moves_at_post=False,
+    phase_at_post=False,
+    substring_moves=True,
     copies=False,
     catalogues=False,
     packages=False,
@@ -192,6 +226,7 @@ CAVERN = replace(
     locks=False,
     keeps_locks=False,
     atomic_put=False,
+    fits_operations=False,
     put_transactions=False,
     quota_at_put=True,
     md5_prefix_quirk=True,
@@ -215,7 +250,9 @@ DATALAB = replace(
     byte_service="datalab-bytes",
     has_files=False,
     files_redirect=False,
+    suffix_ranges=True,
     locks=False,
+    fits_operations=False,
     put_transactions=False,
     recursive_delete=True,
     recursive_jobs=False,
@@ -228,6 +265,7 @@ DATALAB = replace(
     auth_paths=True,
     anonymous_writes=True,
     moves_at_post=True,
+    substring_moves=False,
 )
 
 SPEC = replace(
@@ -236,10 +274,19 @@ SPEC = replace(
     server_header="fakevospace spec-1.0",
     put_transactions=False,
     follows_links=False,
+    suffix_ranges=True,
     refuses_read_only=True,
+    later_properties=True,
+    fault_colon=False,
+    container_faults=True,
     delete_status=204,
     recursive_delete=True,
     parameter_form=ParameterForm.DOCUMENT,
+    refuses_protocols=True,
+    names_missing_source=True,
+    push_clears=True,
+    phase_at_post=True,
+    substring_moves=False,
     copies=True,
     catalogues=True,
 )

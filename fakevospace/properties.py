@@ -46,15 +46,20 @@ KNOWN = frozenset(
     | {CORE + word for word in DESCRIPTIVE.split()}
 )
 
+LATER = frozenset({CORE + word for word in ("publicread", "mtime", "ctime", "btime")})
 
-def check_known(changes: Mapping[str, str | None]) -> None:
-    """Refuse a key of the standard's namespace that the standard does not have.
 
+def check_known(changes: Mapping[str, str | None], *, later: bool) -> None:
+    """Refuse a key of the standard's namespace that the service does not know.
+
+    Args:
+        later: those that VOSpace 2.1 has added are known too.
     Raises:
         Refusal: 400 InvalidArgument.
     """
     for key in changes:
-        if key.startswith(STANDARD) and key not in KNOWN:
+        known = key in KNOWN or (later and key in LATER)
+        if key.startswith(STANDARD) and not known:
             raise invalid_argument(f"unrecognized property: {key}")
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from fakevospace.fake import FakeVOSpace, InProcessFake, ServedFake
+    from fakevospace.fake import FakeVOSpace
+    from fakevospace.fronts import InProcessFake, ServedFake
 
 MARKER = (
     "vospace(personality, sample, tokens, ...): options of the fixtures vospace and vospace_server,"

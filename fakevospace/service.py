@@ -23,7 +23,8 @@ from fakevospace.access import CHALLENGES, Caller
 from fakevospace.bodies import FaultyInput, JournaledBody
 from fakevospace.exchange import Body, BodyTimeout, Dropped, Exchange, Reply, http_date, text_reply
 from fakevospace.faultboard import FaultNotPossible, Verdict
-from fakevospace.faulteffects import Call, Effects
+from fakevospace.faultcalls import Call
+from fakevospace.faulteffects import Effects
 from fakevospace.faults import Facts, Span
 from fakevospace.journal import Headers
 from fakevospace.refusals import Refusal, request_timeout
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 CERTIFICATE_USER = "fakevospace.certificate_user"  # environ: who the client's certificate is for
+FAULT = re.compile(r"\A([A-Z][A-Za-z]+): ")
 GONE = "fakevospace.client_gone"  # environ: a function that tells whether the client went away
 RESET = "fakevospace.reset"  # environ: a function that resets the connection
 CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
@@ -234,7 +236,10 @@ class Service:
 
     def _refused(self, visit: _Visit, refusal: Refusal) -> Reply:
         caller = NOBODY if isinstance(visit.caller, Refusal) else visit.caller
-        reply = text_reply(refusal.status, refusal.text, refusal.headers)
+        text = refusal.text
+        if not self._state.personality.fault_colon:
+            text = FAULT.sub(r"\1 ", text)
+        reply = text_reply(refusal.status, text, refusal.headers)
         return reply if visit.route.is_control else self._with_identity(reply, caller)
 
     def _with_identity(self, reply: Reply, caller: Caller) -> Reply:

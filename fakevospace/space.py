@@ -9,23 +9,20 @@ Not thread safe: every call with the lock of `State` held.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
-from fakevospace.access import GMS, Caller
+from fakevospace.access import Caller
+from fakevospace.drafts import DraftRules
 from fakevospace.names import node_uri, split_path, split_uri
 from fakevospace.nodes import Children, Kind, Node, NodeDraft
 from fakevospace.personality import Personality
 from fakevospace.properties import (
     CREATOR,
-    GROUP_READ,
-    GROUP_WRITE,
     IS_LOCKED,
     IS_PUBLIC,
     MD5,
-    check_known,
     inherited,
     merged,
-    settable,
 )
 from fakevospace.refusals import (
     Refusal,
@@ -54,7 +51,7 @@ class Space:
         """
         self.personality = personality
         self.tree = tree
-        self._groups = groups
+        self.drafts = DraftRules(personality, groups)
 
     def uri(self, path: str) -> str:
         """Return the URI of a path of this service."""
@@ -82,15 +79,18 @@ class Space:
             if not wanted:
                 return node
             if node.kind is not Kind.CONTAINER:
-                raise self._missing(path, hops)
+                raise self._missing(path, hops, inside=len(wanted) > 1)
             if not caller.can_read(node):
                 raise permission_denied(self.uri(node.path))
             child = node.children.get(wanted[0])
             if child is None:
-                raise self._missing(path, hops)
+                raise self._missing(path, hops, inside=len(wanted) > 1)
             node, wanted = child, wanted[1:]
 
-    def _missing(self, path: str, hops: int) -> Refusal:
+    def _missing(self, path: str, hops: int, *, inside: bool) -> Refusal:
+        """Say that a node is missing, or what is inside the path to it."""
+        if inside and not hops and self.personality.container_faults:
+            return container_not_found(self.uri(split_path(path)[0]))
         return unreadable_link(self.uri(path)) if hops else node_not_found(self.uri(path))
 
     def _link_path(self, link: Node) -> list[str]:
@@ -148,7 +148,7 @@ class Space:
         self.check_entries_writable(parent, caller)
         if caller.rules.is_allocation_parent(parent) and not caller.sets_admin_properties:
             raise permission_denied(self.uri(path))
-        given = self._accepted(draft, caller)
+        given = self.drafts.accepted(draft, caller)
         node = Node(
             self.tree.next_number(),
             name,
@@ -157,7 +157,7 @@ class Space:
             given.pop(CREATOR, None) or caller.name or "",
             self.tree.next_date_ms(),
             properties={IS_PUBLIC: "false"} | inherited(parent.properties, given),
-            target=self._checked_target(draft),
+            target=self.drafts.checked_target(draft),
         )
         node.properties = merged(node.properties, given)
         if node.kind is Kind.CONTAINER:
@@ -166,42 +166,6 @@ class Space:
             node.storage_id = str(uuid.uuid4())
         self.tree.enter(node)
         return node
-
-    def _accepted(self, draft: NodeDraft, caller: Caller) -> dict[str, str | None]:
-        check_known(draft.properties)
-        self._check_groups(draft.properties)
-        admin, locks = caller.sets_admin_properties, self.personality.keeps_locks
-        given = settable(draft.properties, admin=admin, locks=locks)
-        if given and draft.kind is Kind.LINK and not self.personality.link_properties:
-            raise invalid_argument("cannot set properties on a link node")
-        return given
-
-    def _check_groups(self, given: Mapping[str, str | None]) -> None:
-        """Refuse groups of another group server, and unknown ones, where the service looks."""
-        if not self.personality.local_groups:
-            return
-        named = [one for key in (GROUP_READ, GROUP_WRITE) for one in (given.get(key) or "").split()]
-        if foreign := [one for one in named if not one.startswith(f"{GMS}?")]:
-            raise invalid_argument(f"non-local groups: {' '.join(foreign)}")
-        if missing := [one for one in named if self._groups and one not in self._groups]:
-            raise invalid_argument(f"group not found: {' '.join(missing)}")
-
-    def _checked_target(self, draft: NodeDraft) -> str | None:
-        if draft.kind is not Kind.LINK:
-            return None
-        target = draft.target or ""
-        if not target:
-            raise invalid_argument("link node without target")
-        if self.personality.relative_links:
-            if target.startswith("file://"):
-                return target
-            authority, path = split_uri(target)
-            if authority != self.personality.authority:
-                raise invalid_argument(f"link target in another service: {target}")
-            return self.uri(path)
-        if target.startswith("file://"):
-            raise invalid_argument(f"link target not supported: {target}")
-        return target
 
     def update(self, path: str, draft: NodeDraft, caller: Caller) -> Node:
         """Merge properties into a node (section 4.5); locks do not count here.
@@ -222,7 +186,7 @@ class Space:
         Raises:
             Refusal: 400 a property is refused.
         """
-        changes = self._accepted(draft, caller)
+        changes = self.drafts.accepted(draft, caller)
         node.owner = changes.pop(CREATOR, None) or node.owner
         node.properties = {IS_PUBLIC: "false"} | merged(node.properties, changes)
         drops = self.personality.full_post_drops_md5 and not caller.admin
@@ -270,9 +234,11 @@ class Space:
         if node.parent is None:
             raise permission_denied(self.uri(source_path))
         container, name = self.destination(node, destination_path, caller)
-        inside = f"/{container.path}"
-        if node.kind is Kind.CONTAINER and f"/{node.path}" in inside:
-            # A substring test, as the real service has it: a sibling /a/dir2 of /a/dir is hit too.
+        inside, own = f"/{container.path}", f"/{node.path}"
+        below = f"{inside}/".startswith(f"{own}/")
+        # The real service tests for a substring: a sibling /a/dir2 of /a/dir is hit too.
+        below = below or (own in inside and self.personality.substring_moves)
+        if node.kind is Kind.CONTAINER and below:
             raise invalid_argument(f"Cannot move container node into its descendants: {inside}")
         if container.children.get(name) is not None:
             raise duplicate_node(f"/{container.path}/{name}")

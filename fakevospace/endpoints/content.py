@@ -77,12 +77,16 @@ def _content_type(node: Node) -> tuple[str, str]:
     return "Content-Type", given or "application/octet-stream"
 
 
-def requested_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
+def requested_range(
+    header: str | None, size_bytes: int, *, suffixes: bool = False
+) -> tuple[int, int] | None:
     """Read a Range header as minoc does (6.2).
 
+    Args:
+        suffixes: `bytes=-n` is the last n bytes; else it is taken for `0-n`.
     Returns:
         Half-open [start, end), or None when the whole is to be sent: no header, several ranges,
-        another unit, or nonsense.  `bytes=-n` is taken for `0-n`.
+        another unit, or nonsense.
     Raises:
         Refusal: 416; the start is at or past the end.
     """
@@ -91,6 +95,8 @@ def requested_range(header: str | None, size_bytes: int) -> tuple[int, int] | No
         return None
     start = int(match[1] or 0)
     last = int(match[2]) if match[2] else size_bytes - 1
+    if suffixes and not match[1]:
+        start, last = (max(0, size_bytes - last) if last else size_bytes), size_bytes - 1
     if start >= size_bytes:
         raise Refusal(
             416, "requested range not satisfiable", (("Content-Range", f"bytes */{size_bytes}"),)
@@ -117,7 +123,11 @@ def send_content(state: State, exchange: Exchange, node: Node, *, ranges: bool) 
         return Reply(204, headers)
     wanted = None
     if ranges and not isinstance(exchange.fault, RangeIgnored):
-        wanted = requested_range(exchange.request.headers.get("Range"), node.length)
+        wanted = requested_range(
+            exchange.request.headers.get("Range"),
+            node.length,
+            suffixes=state.personality.suffix_ranges,
+        )
     reader = state.store.reader(node.content)
     if wanted is None:
         return Reply(200, headers, ContentBody(reader, 0, reader.size_bytes))

@@ -9,7 +9,7 @@ from fakevospace.exchange import TEXT, Exchange, Reply, see_other, xml_reply
 from fakevospace.jobdocuments import write_availability, write_capabilities
 from fakevospace.modes import Mode, mode_named
 from fakevospace.personality import Personality
-from fakevospace.properties import KNOWN
+from fakevospace.properties import KNOWN, LATER
 from fakevospace.refusals import invalid_argument, method_not_allowed, permission_denied
 from fakevospace.state import State
 
@@ -91,12 +91,24 @@ def catalogue(state: State, exchange: Exchange, name: str) -> Reply:
     _only_read(exchange)
     match name:
         case "properties":
-            known = sorted(KNOWN)
+            with state.lock:
+                known = sorted(KNOWN | LATER | _used(state))
         case "views":
             known = sorted(state.personality.views)
         case _:
             known = list(PROTOCOLS)
     return xml_reply(write_catalogue(name, CATALOGUES[name], known))
+
+
+def _used(state: State) -> set[str]:
+    """Return the properties of all nodes; call with `state.lock` held."""
+    found: set[str] = set()
+    waiting = [state.tree.root]
+    while waiting:
+        node = waiting.pop()
+        found |= node.properties.keys()
+        waiting += node.children
+    return found
 
 
 def _only_read(exchange: Exchange) -> None:

@@ -22,6 +22,7 @@ from fakevospace.endpoints.puts import (
     show_transaction,
     transaction_asked,
 )
+from fakevospace.endpoints.stored import send_stored
 from fakevospace.exchange import Exchange, Reply, see_other
 from fakevospace.names import encode_path
 from fakevospace.nodes import Kind, Node, NodeDraft
@@ -187,7 +188,7 @@ def stored_bytes(state: State, exchange: Exchange, token: str, storage_id: str) 
         node = state.tree.by_storage_id(storage_id)
         if node is None or node.content is None:
             raise Refusal(404, f"not found: {STORAGE_PREFIX}{storage_id}")
-        return send_content(state, exchange, node, ranges=True)
+        return send_stored(state, exchange, node)
 
 
 def preauthorised_file(state: State, exchange: Exchange, token: str, path: str) -> Reply:

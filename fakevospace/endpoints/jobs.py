@@ -14,6 +14,7 @@ from fakevospace.endpoints.negotiation import PULL, PUSH, new_job
 from fakevospace.endpoints.transfers import details_of, read_transfer
 from fakevospace.endpoints.work import perform
 from fakevospace.exchange import Exchange, Reply, see_other, text_reply, xml_reply
+from fakevospace.faultactions import StuckJob
 from fakevospace.jobdocuments import (
     parse_uws_date,
     uws_date,
@@ -122,9 +123,16 @@ def _create(state: State, exchange: Exchange, kind: JobKind, root: str) -> Reply
             job = new_job(
                 state, exchange, path, Phase.PENDING, kind=kind, target=draft.uri, draft=draft
             )
-    if state.personality.moves_at_post:
+    if runs_at_post(state, exchange) and not isinstance(exchange.fault, StuckJob):
         _run(state, exchange, job)
     return see_other(f"{root}/{job.number}")
+
+
+def runs_at_post(state: State, exchange: Exchange) -> bool:
+    """Tell whether a job that a request makes is run by that request too."""
+    asked = {name.upper(): value.upper() for name, value in exchange.request.args.items()}
+    at_once = asked.get("PHASE") == "RUN" and state.personality.phase_at_post
+    return state.personality.moves_at_post or at_once
 
 
 def _path_of(state: State, target: str | None) -> str:

@@ -10,6 +10,7 @@ from fakevospace.documents import TransferDocument
 from fakevospace.exchange import Exchange
 from fakevospace.jobs import KEPT_MS, Job, JobKind, Phase, new_number
 from fakevospace.nodes import Kind, Node, NodeDraft
+from fakevospace.properties import CORE, INHERIT, IS_LOCKED, PERMISSIONS
 from fakevospace.quotas import remaining_bytes
 from fakevospace.refusals import (
     Refusal,
@@ -23,6 +24,11 @@ from fakevospace.tokens import Grant
 
 PUSH, PULL = "pushtovospace", "pullfromvospace"
 NOT_IMPLEMENTED = frozenset({"pulltovospace", "pushfromvospace", "bidirectional"})
+
+
+def is_known(protocol: str, word: str) -> bool:
+    """Tell whether a protocol is one of those for `get` or `put`."""
+    return protocol in {f"{CORE}http{s}{word}" for s in ("", "s")}
 
 
 def grant_of(transfer: TransferDocument) -> Grant:
@@ -48,6 +54,10 @@ def negotiate(state: State, exchange: Exchange, transfer: TransferDocument, path
         raise invalid_argument(f"direction: {transfer.direction}")
     if transfer.view is not None and transfer.view not in state.personality.views:
         raise view_not_supported(transfer.view)
+    word = "get" if direction == PULL else "put"
+    asked = [one.uri for one in transfer.protocols]
+    if state.personality.refuses_protocols and not any(is_known(uri, word) for uri in asked):
+        raise Refusal(400, f"ProtocolNotSupported: {' '.join(asked) or 'none'}")
     if direction == PULL:
         return _pull(state, exchange, path)
     state.mode.check_write()
@@ -58,7 +68,8 @@ def _pull(state: State, exchange: Exchange, path: str) -> Node:
     try:
         node = state.space.resolve(path, exchange.caller, follow_leaf=True)
     except Refusal as refusal:
-        if refusal.text.startswith("NodeNotFound"):
+        missing = refusal.text.startswith("NodeNotFound")
+        if missing and not state.personality.names_missing_source:
             raise Refusal(400, "target is not a data node") from None
         raise
     if not node.kind.holds_bytes:
@@ -82,6 +93,10 @@ def _push(state: State, exchange: Exchange, path: str) -> Node:
             raise Refusal(400, "target is not a data node")
         if space.is_locked(node) or not caller.can_write(node):
             raise permission_denied(space.uri(path))
+        if state.personality.push_clears and node.content is not None:
+            kept = {*PERMISSIONS, INHERIT, IS_LOCKED}
+            node.properties = {key: v for key, v in node.properties.items() if key in kept}
+            state.tree.touch(node)
     left = remaining_bytes(node)
     if left is not None and left <= 0:
         raise quota_exceeded()

@@ -134,6 +134,8 @@ def _put(state: State, exchange: Exchange, path: str) -> Reply:
     if own_path(draft.uri, state.personality.authority) != path:
         raise invalid_uri(f"{draft.uri} is not the requested {state.space.uri(path)}")
     with state.lock:
+        if state.personality.refuses_read_only:
+            check_changeable(draft.properties, {})
         node = state.space.create(path, draft, exchange.caller)
         record = _full_record(state, exchange, node)
     return _answer(exchange, record, 201)

@@ -84,7 +84,15 @@ def _by_document(state: State, exchange: Exchange) -> Reply:
         error = error_text(refusal)
     phase = Phase.EXECUTING if error is None else Phase.ERROR
     job = new_job(state, exchange, path, phase, transfer=transfer, error=error)
+    if error is None:
+        state.jobs.amend(job.number, results=negotiated_results(state, exchange, job))
     return see_other(f"{root}/transfers/{job.number}/results/transferDetails")
+
+
+def negotiated_results(state: State, exchange: Exchange, job: Job) -> tuple[tuple[str, str], ...]:
+    """Return the results of a job whose negotiation succeeded: the details, and the node."""
+    details = f"{exchange.root(state.personality.service)}/xfer/{job.number}"
+    return ("transferDetails", details), ("dataNode", state.space.uri(job.node_path))
 
 
 def _package(state: State, exchange: Exchange, transfer: TransferDocument, root: str) -> Reply:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from fakevospace.endpoints.negotiation import NOT_IMPLEMENTED, PULL, PUSH, error_text, negotiate
 from fakevospace.endpoints.recursion import Tally, delete_recursively, set_recursively
+from fakevospace.endpoints.transfers import negotiated_results
 from fakevospace.exchange import Exchange
 from fakevospace.jobs import Job, JobKind, Phase
 from fakevospace.names import own_path
@@ -63,8 +64,7 @@ def _transfer(state: State, exchange: Exchange, job: Job) -> Outcome:
     if direction in NOT_IMPLEMENTED | {PUSH, PULL}:
         with state.lock:
             negotiate(state, exchange, transfer, source)
-        details = f"{exchange.root(state.personality.service)}/xfer/{job.number}"
-        return Outcome(Phase.EXECUTING, (("transferDetails", details),))
+        return Outcome(Phase.EXECUTING, negotiated_results(state, exchange, job))
     destination = own_path(transfer.direction, authority)
     if transfer.keep_bytes is False:
         with state.lock:

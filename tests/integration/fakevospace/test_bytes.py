@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from fakevospace.sample import star_field
+
 from .conftest import CORE, Client, MakeClient
 
 DATA = bytes(range(256)) * 40
@@ -235,3 +237,31 @@ def test_expect_100_continue_comes_when_the_body_is_wanted(cavern: Client) -> No
 def test_chunked_put(cavern: Client) -> None:
     assert cavern.call("PUT", "files/f", data=iter([b"abc", b"def"])).status_code == 201
     assert cavern.fake.get("f") == b"abcdef"
+
+
+def test_headers_of_a_fits_file(vault: Client) -> None:
+    vault.fake.put("x.fits", star_field())
+    vault.fake.put("f", DATA)
+    answer = vault.call("GET", "files/x.fits?META=true")
+    answer = vault.call("GET", answer.headers["Location"])
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.text.startswith("SIMPLE  =") and "FAKE FIELD 1" in answer.text
+    for query in ("META=true", "SUB=[1]", "CIRCLE=1+2+3"):
+        refused = vault.call("GET", f"{pull(vault, 'f')}?{query}")
+        assert (refused.status_code, refused.text) == (400, "not a fits file\n")
+    whole = vault.call("GET", f"{pull(vault, 'x.fits')}?SUB=[0]")
+    assert whole.content == star_field()
+
+
+def test_if_modified_since(make: MakeClient) -> None:
+    client = make("vault", clock=lambda: 1_000_000_000.0)
+    client.fake.put("f", DATA)
+    url = pull(client, "f")
+    for date, status in (
+        ("Sun, 09 Sep 2001 01:46:40 GMT", 304),
+        ("Sat, 08 Sep 2001 01:46:40 GMT", 200),
+    ):
+        answer = client.call("GET", url, headers={"If-Modified-Since": date})
+        assert answer.status_code == status
+        assert len(answer.headers["x-artifact-id"]) == 36
+    assert client.call("GET", url, headers={"If-Modified-Since": "once"}).content == DATA

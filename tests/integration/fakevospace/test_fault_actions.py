@@ -197,6 +197,19 @@ def test_stuck_job_runs_when_the_faults_are_lifted(both: Client) -> None:
     assert both.fake.get("b") == DATA
 
 
+def test_stuck_job_where_jobs_run_when_they_are_made(make: MakeClient) -> None:
+    client = make("datalab")
+    client.fake.put("a", DATA)
+    client.fake.faults.add(Rule(StuckJob("QUEUED"), endpoint="transfers", method="POST"))
+    document = client.transfer("a", client.uri("b"), keep=False)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    job = client.call("POST", "transfers", data=document, headers=headers).headers["Location"]
+    assert client.call("GET", f"{job}/phase").text == "QUEUED"
+    client.fake.faults.clear()
+    assert client.call("GET", f"{job}/phase").text == "COMPLETED"
+    assert client.fake.get("b") == DATA
+
+
 def test_stuck_job_can_be_aborted(both: Client) -> None:
     both.fake.put("a", DATA)
     both.fake.faults.add(Rule(StuckJob("EXECUTING"), endpoint="transfers", method="POST"))

@@ -194,11 +194,15 @@ def test_a_thousand_slow_connections(make: MakeClient) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
     slow: list[socket.socket] = []
     try:
-        with FakeVOSpace() as fake, fake.serve(head_timeout_s=3.0) as served:
+        with (
+            FakeVOSpace() as fake,
+            fake.serve(head_timeout_s=3.0, body_timeout_s=3.0) as served,
+        ):
             client = Client(fake, served.url)
-            for _ in range(1000):
+            whole = request("PUT /vault/nodes/x HTTP/1.1", "Content-Length: 1000", body=b"<")
+            for number in range(1000):
                 slow.append(connect(client))
-                slow[-1].sendall(b"PUT /vault/nodes/x HTTP/1.1\r\nHo")
+                slow[-1].sendall(whole if number % 2 else whole[:30])
             with client.session:
                 assert client.call("GET", "nodes").status_code == 200
                 ends = {status_of(one.recv(1 << 16)) for one in slow}

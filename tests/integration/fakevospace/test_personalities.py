@@ -165,7 +165,7 @@ def test_spec_does_not_follow_links_inside_a_path(spec: Client) -> None:
     assert spec.call("PUT", "nodes/l", data=document).status_code == 201
     for method, body in (("GET", b""), ("PUT", spec.node("l/g")), ("DELETE", b"")):
         answer = spec.call(method, "nodes/l/f" if method != "PUT" else "nodes/l/g", data=body)
-        assert (answer.status_code, answer.text) == (400, f"LinkFound: {spec.uri('l')}\n")
+        assert (answer.status_code, answer.text) == (400, f"LinkFound {spec.uri('l')}\n")
     assert spec.call("GET", "nodes/l").status_code == 200
 
 
@@ -214,3 +214,94 @@ def test_passed_on_parameters(vault: Client) -> None:
     sync = {"TARGET": vault.uri("f"), "DIRECTION": "pullFromVoSpace", "PROTOCOL": CORE + "httpsget"}
     location = vault.call("GET", "synctrans", params=sync | {"SUB": "[1]"}).headers["Location"]
     assert location.endswith("?SUB=%5B1%5D")
+
+
+def phase_and_error(client: Client, document: bytes) -> tuple[str, str]:
+    answer = client.call("POST", "synctrans", data=document)
+    job = answer.headers["Location"].removesuffix("/results/transferDetails")
+    return client.call("GET", f"{job}/phase").text, client.call("GET", f"{job}/error").text
+
+
+def test_faults_of_a_negotiation(spec: Client, vault: Client) -> None:
+    for client, pigeon, missing in (
+        (spec, "ERROR", "NodeNotFound"),
+        (vault, "EXECUTING", "target is not a data node"),
+    ):
+        client.fake.put("f", b"x")
+        document = client.transfer("f", "pullFromVoSpace").replace(b"httpsget", b"pigeon")
+        phase, error = phase_and_error(client, document)
+        assert (phase, error.startswith("ProtocolNotSupported")) == (pigeon, pigeon == "ERROR")
+        _, error = phase_and_error(client, client.transfer("none", "pullFromVoSpace"))
+        assert error.startswith(missing)
+
+
+def test_a_negotiated_job_names_its_results(both: Client) -> None:
+    both.fake.put("f", b"x")
+    answer = both.call("POST", "synctrans", data=both.transfer("f", "pullFromVoSpace"))
+    results = answer.headers["Location"].removesuffix("/transferDetails")
+    text = both.call("GET", results).text
+    assert 'id="transferDetails"' in text and f'"{both.uri("f")}"' in text
+
+
+def test_a_push_to_an_existing_node(spec: Client, vault: Client) -> None:
+    title, public = CORE + "title", CORE + "ispublic"
+    for client, kept in ((spec, False), (vault, True)):
+        client.fake.put("f", b"old")
+        client.fake.set_property("f", title, "t")
+        client.fake.set_property("f", public, "true")
+        assert client.upload("f", b"new").status_code == 201
+        shown = client.properties("f")
+        assert (title in shown, shown[public]) == (kept, "true")
+
+
+def test_a_missing_container_in_a_path(spec: Client, vault: Client) -> None:
+    for client, fault in ((spec, "ContainerNotFound"), (vault, "NodeNotFound")):
+        for method in ("GET", "DELETE", "POST"):
+            body = client.node("none/f") if method == "POST" else b""
+            answer = client.call(method, "nodes/none/f", data=body)
+            assert (answer.status_code, answer.text.startswith(fault)) == (404, True)
+        assert client.call("GET", "nodes/none").text.startswith("NodeNotFound")
+
+
+def test_fault_names_are_followed_by_white_space_to_the_letter(spec: Client) -> None:
+    assert spec.call("GET", "nodes/none").text == f"NodeNotFound {spec.uri('none')}\n"
+
+
+def test_spec_runs_a_job_at_its_post_on_request(spec: Client) -> None:
+    spec.fake.put("a", b"x")
+    document = spec.transfer("a", spec.uri("b"), keep=False)
+    job = spec.call("POST", "transfers?PHASE=RUN", data=document).headers["Location"]
+    assert spec.call("GET", f"{job}/phase").text == "COMPLETED"
+
+
+@pytest.mark.parametrize("personality", ["datalab", "spec"])
+def test_a_sibling_whose_name_begins_alike_is_no_descendant(
+    make: MakeClient, personality: str
+) -> None:
+    client = make(personality)
+    client.fake.mkdir("d")
+    client.fake.mkdir("d2")
+    client.move("d", "d2")
+    assert client.children("d2") == ["d"]
+    client.fake.mkdir("d3/e")
+    client.move("d3", "d3/e")
+    assert client.children("") == ["d2", "d3"]
+
+
+def test_later_properties(spec: Client, vault: Client) -> None:
+    for client, status in ((spec, 201), (vault, 400)):
+        for word in ("btime", "ctime", "mtime", "publicread"):
+            document = client.node(word, properties={CORE + word: "x"})
+            assert client.call("PUT", f"nodes/{word}", data=document).status_code == status
+
+
+def test_suffix_ranges(spec: Client, vault: Client) -> None:
+    for client, expected in ((spec, b"789"), (vault, b"0123")):
+        client.fake.put("f", b"0123456789")
+        url = client.endpoints("f", "pullFromVoSpace")[0]
+        answer = client.call("GET", url, headers={"Range": "bytes=-3"})
+        assert (answer.status_code, answer.content) == (206, expected)
+    url = spec.endpoints("f", "pullFromVoSpace")[0]
+    whole = spec.call("GET", url, headers={"Range": "bytes=-99"})
+    assert whole.headers["Content-Range"] == "bytes 0-9/10"
+    assert spec.call("GET", url, headers={"Range": "bytes=-0"}).status_code == 416

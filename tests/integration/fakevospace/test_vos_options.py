@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fakevospace import FakeVOSpace, Rule, Status
+from fakevospace.sample import star_field
 
 from .conftest import CORE, LOCKED, Client, MakeClient
 from .shell import NEEDS_VOS, NEGOTIATION, Shell, get_of, put_of, run_of
@@ -269,10 +270,23 @@ def test_vsync_options(shell: Shell) -> None:
 
 
 def test_vcat_head_needs_the_long_uri(shell: Shell) -> None:
-    service = shell.fake.personality
-    node = f"vos://{service.authority}/d/f1.txt"
-    assert b"d/f1.txt" in shell("vcat", "--head", node)
-    assert shell.asked() == get_of("/d/f1.txt", shell)
+    shell.fake.put("x.fits", star_field())
+    shown = shell("vcat", "--head", f"vos://{shell.fake.personality.authority}/x.fits")
+    assert shown.startswith(star_field()[:2880]) and len(shown) > 2880  # vos forgets to say so
+    assert shell.asked() == get_of("/x.fits", shell)
+
+
+def test_vcp_head_and_cutouts(vault: Client, tmp_path: Path) -> None:
+    vault.fake.put("x.fits", star_field())
+    vault.fake.put("f", b"no FITS")
+    shell = Shell(vault, tmp_path)
+    shell("vcp", "--head", "vault:x.fits", "head.txt")
+    assert [line for line in shell.asked() if "META=true" in line]
+    text = (tmp_path / "head.txt").read_text()
+    assert text.startswith("SIMPLE  =") and text.rstrip().endswith("END")
+    shell("vcp", "vault:x.fits[0]", "cut.fits")
+    assert [line for line in shell.asked() if "SUB=" in line]
+    shell("vcp", "--head", "vault:f", "head.txt", code=14)
 
 
 def test_get_falls_back_to_negotiation(vault: Client, tmp_path: Path) -> None:
