@@ -121,7 +121,7 @@ def test_a_push_clears_properties(service: Service, container: str) -> None:
     "VOS-CADC-push-keeps-properties",
     source="protocol.md 5.2, 8: properties and permissions of a node outlive a push",
 )
-@pytest.mark.needs("files")
+@pytest.mark.needs("pushKeepsProperties")
 def test_a_push_keeps_properties(service: Service, container: str) -> None:
     path = f"{container}/data"
     service.make(path, b"old", {TITLE: "kept", "urn:mine": "too"})
