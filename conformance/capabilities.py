@@ -38,6 +38,7 @@ FLAGS: Mapping[str, tuple[str, bool]] = {
     "preauthorised": ("byte URLs work without credentials", False),
     "ranges": ("byte requests honour Range", False),
     "digests": ("byte answers carry Digest, and a wrong Digest is refused", False),
+    "contentDate": ("data nodes show content-date", False),
     "pushKeepsProperties": ("properties of a node outlive a push", False),
     "atomicPut": ("a PUT replaces the bytes at its end, all at once", False),
     "transactions": ("PUT transactions (x-put-txn-op)", False),

@@ -10,7 +10,7 @@ import pytest
 
 from conformance.expect import expect_redirect, expect_status
 from conformance.wire import Protocol, Service, transfer_document
-from conformance.wire.terms import FORMAT, HTTPS_GET, PACKAGE, PULL
+from conformance.wire.terms import FORMAT, HTTPS_GET, LINK, PACKAGE, PULL
 
 pytestmark = pytest.mark.needs("packages")
 
@@ -152,3 +152,35 @@ def test_a_link_out_of_the_package(service: Service, container: str) -> None:
     service.make_link(f"{container}/top/link", f"{container}/outside.txt")
     found = files(service, TAR, f"{container}/top")
     assert endings(found, "top/data.txt") == {"top/data.txt": b"data"}
+
+
+@pytest.mark.clause(
+    "VOS-CADC-pkg-link-between",
+    source="opencadc PackageTest.linkTargetInDifferentPackageRootTest: a relative link",
+)
+def test_a_link_between_two_targets(service: Service, container: str) -> None:
+    for name in ("one", "two"):
+        service.make(f"{container}/{name}")
+    service.make(f"{container}/two/data.txt", b"data")
+    service.make_link(f"{container}/one/link", f"{container}/two/data.txt")
+    content = archive(service, TAR, f"{container}/one", f"{container}/two")
+    with tarfile.open(fileobj=io.BytesIO(content)) as opened:
+        (link,) = (one for one in opened.getmembers() if one.name.endswith("one/link"))
+        assert not link.linkname.startswith("/")
+        if link.issym():
+            assert link.linkname.endswith("two/data.txt") and ".." in link.linkname
+
+
+@pytest.mark.clause(
+    "VOS-CADC-pkg-link-external",
+    source="opencadc PackageTest.externalLinkNodeTest: a link to an external resource is left out",
+)
+@pytest.mark.needs("linkExternalFile")
+def test_an_external_link_is_left_out(service: Service, container: str) -> None:
+    service.make(f"{container}/top")
+    service.make(f"{container}/top/data.txt", b"data")
+    target = "file:///path/to/external/data"
+    expect_status(service.nodes.put(f"{container}/top/link", LINK, target=target), 201)
+    content = archive(service, TAR, f"{container}/top")
+    with tarfile.open(fileobj=io.BytesIO(content)) as opened:
+        assert not [one for one in opened.getnames() if one.endswith("top/link")]

@@ -227,3 +227,16 @@ def test_an_absent_public_share_protocol(
     assert found.protocols == ()
     job = expect_phase(service.jobs().read(found.job), "ERROR")
     assert "ProtocolNotSupported" in str(job.error)
+
+
+@pytest.mark.clause(
+    "VOS-CADC-preauth-pull",
+    source="opencadc TransferTest (cavern) testPreauthToken: two protocols, the first for anybody",
+)
+@pytest.mark.needs("preauthorised", "filesPut", "strict")
+def test_a_pull_offers_two_protocols(service: Service, container: str) -> None:
+    service.make(f"{container}/data", b"bytes")
+    asked = [Protocol(HTTPS_GET)]
+    first, second = service.transfers.negotiate(f"{container}/data", PULL, asked).protocols
+    assert (first.security_method, second.security_method) == (None, None)
+    assert service.anonymous.send("GET", str(first.endpoint)).content == b"bytes"

@@ -16,6 +16,7 @@ from conformance.expect import (
 from conformance.grammar import check
 from conformance.wire import Protocol, Service, transfer_document
 from conformance.wire.terms import (
+    CONTENT_DATE,
     DATA,
     HTTP_PUT,
     HTTPS_PUT,
@@ -238,3 +239,21 @@ def test_a_push_through_a_link_to_a_container(service: Service, container: str) 
     expect_status(service.transfers.push(f"{container}/link/data", b"new"), 200, 201)
     assert service.pull(f"{container}/real/data").content == b"new"
     assert service.transfers.pull(f"{container}/link/data").content == b"new"
+
+
+@pytest.mark.clause(
+    "VOS-CADC-content-date",
+    source="opencadc NodesTest (vault) testDataNodeProps: absent before a push, there after it",
+)
+@pytest.mark.needs("contentDate")
+def test_the_date_of_the_bytes(service: Service, container: str) -> None:
+    path = f"{container}/data"
+    service.make(path, b"")
+    assert CONTENT_DATE not in service.nodes.read(path).properties
+    service.transfers.push(path, sample(1024))
+    node = service.nodes.read(path)
+    assert node.properties[CONTENT_DATE] and CONTENT_DATE in node.read_only
+    # A change of a property is none of the bytes.
+    before = node.properties[CONTENT_DATE]
+    expect_status(service.nodes.post(path, DATA, {TITLE: "t"}), 200)
+    assert service.nodes.read(path).properties[CONTENT_DATE] == before
