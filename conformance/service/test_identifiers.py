@@ -71,7 +71,7 @@ def test_every_ancestor_is_a_container(service: Service, container: str) -> None
 
 
 @pytest.mark.clause(
-    "VOS-2-fragment-ignored-nowhere",
+    "VOS-2-hash-in-name",
     source="VOSpace 2.1 §2: a # or ? in a name is percent-encoded, never a fragment or a query",
 )
 def test_an_encoded_hash_is_part_of_the_name(service: Service, container: str) -> None:

@@ -111,6 +111,19 @@ def test_an_interrupt_leaves_nothing_behind(number: signal.Signals) -> None:
         assert left_over(fake) == []
 
 
+def test_a_service_over_https_with_a_certificate_of_its_own(tmp_path: Path) -> None:
+    with FakeVOSpace(tokens=["me:token"]) as fake, fake.serve(tls=True) as server:
+        authority = tmp_path / "authority.pem"
+        authority.write_bytes(server.certificate_authority or b"")
+        url = f"{server.url}/{fake.personality.service}"
+        judged = ("service", "--target", url, "--profile", "vault")
+        done = run(
+            *judged, "--ca-file", str(authority), "--only", "VOS-6.[24].1-*", "--only", "VOS-6-*"
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert run(*judged, "--only", "VOS-6-*").returncode == 2
+
+
 def test_a_probe_changes_nothing(fake: tuple[FakeVOSpace, str]) -> None:
     service, url = fake
     service.mkdir("home/other")
