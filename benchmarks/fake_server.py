@@ -201,7 +201,7 @@ def small_requests(count: int, turns: int) -> dict[str, float]:
         for connection, path in ((theirs, "/"), (mine, node)):
             rate(connection, path, count)  # warm
         ratio = typical_ratio(
-            lambda: rate(mine, node, 100), lambda: rate(theirs, "/", 100), turns * 10
+            lambda: rate(mine, node, 400), lambda: rate(theirs, "/", 400), turns * 5
         )
         listing = min(1 / rate(mine, "/vault/nodes/ten", 1) for _ in range(turns))
         page = "/vault/nodes/million?limit=100&uri=vos://cadc.nrc.ca~vault/million/node-"

@@ -17,7 +17,7 @@ from typing import Any
 import trustme
 from werkzeug.serving import ThreadedWSGIServer
 
-from fakevospace.connection import IDLE_S, Handler
+from fakevospace.connection import Handler
 from fakevospace.service import Service
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ class Server(ThreadedWSGIServer):
             self._workers.add(threading.current_thread())
         try:
             if self.ssl_context is not None:
-                request.settimeout(IDLE_S)
+                request.settimeout(self.head_s)
                 plain = request
                 request = self.ssl_context.wrap_socket(plain, server_side=True)
                 with self._lock:

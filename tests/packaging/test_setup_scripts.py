@@ -77,3 +77,10 @@ def test_a_python_too_old_is_not_taken(tmp_path: Path) -> None:
     done = run("find-python", PATH=path, HOME=str(tmp_path), PYENV_ROOT="")
     assert done.returncode == 2
     assert "Python 3.11" in done.stderr
+
+
+def test_chromium_is_left_alone_when_it_is_there(tmp_path: Path) -> None:
+    path = commands(tmp_path / "bin", "sh", "dirname")
+    (tmp_path / "bin" / "chromedriver").symlink_to("/bin/true")
+    done = run("ensure-chromium", PATH=path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
