@@ -23,8 +23,8 @@ COMMAND = [sys.executable, "-m", "conformance"]
 def fake(request: pytest.FixtureRequest) -> Iterator[tuple[FakeVOSpace, str]]:
     """A fake of one user, and the URL of its service."""
     with FakeVOSpace(personality=request.param, tokens=["me:token"]) as fake:
-        fake.mkdir("home/me")
-        fake.put("home/data", b"some bytes")
+        fake.mkdir("users/me")
+        fake.put("users/data", b"some bytes")
         with fake.serve() as server:
             yield fake, service_url(server)
 
@@ -49,7 +49,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def left_over(fake: FakeVOSpace) -> list[str]:
     """Containers of runs that are still there."""
     with fake.serve() as server:
-        url = f"{service_url(server)}/nodes/home/me"
+        url = f"{service_url(server)}/nodes/users/me"
         answer = requests.get(url, headers={"Authorization": "Bearer token"}, timeout=10)
     return [word for word in answer.text.split('"') if "conformance-" in word]
 
@@ -60,7 +60,7 @@ def test_a_service_is_judged_below_the_path_given(
     service, url = fake
     service.journal.clear()
     done = run(
-        *("service", "--target", f"{url}/nodes/home/me", "--profile", service.personality.name),
+        *("service", "--target", f"{url}/nodes/users/me", "--profile", service.personality.name),
         *("--only", "VOS-6.2.[14]*", "--only", "VOS-6.3.2*", "--report", str(tmp_path)),
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -82,7 +82,7 @@ def test_a_service_is_judged_below_the_path_given(
     assert {entry.test for entry in changes if entry.test} == ran
     inside = {entry.node.split("/")[3] for entry in changes if entry.endpoint == "nodes"}
     assert len(inside) == 1 and all(
-        entry.node.startswith("/home/me/conformance-")
+        entry.node.startswith("/users/me/conformance-")
         for entry in changes
         if entry.endpoint == "nodes"
     )
@@ -92,9 +92,9 @@ def test_a_service_is_judged_below_the_path_given(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_nothing_behind(number: signal.Signals) -> None:
     with FakeVOSpace(tokens=["me:token"]) as fake:
-        fake.mkdir("home/me")
+        fake.mkdir("users/me")
         with fake.serve() as server:
-            command = [*COMMAND, "service", "--target", f"{service_url(server)}/nodes/home/me"]
+            command = [*COMMAND, "service", "--target", f"{service_url(server)}/nodes/users/me"]
             with subprocess.Popen(
                 command,
                 env=os.environ | {"VOSPACE_TOKEN": "token"},
@@ -126,9 +126,9 @@ def test_a_service_over_https_with_a_certificate_of_its_own(tmp_path: Path) -> N
 
 def test_a_probe_changes_nothing(fake: tuple[FakeVOSpace, str]) -> None:
     service, url = fake
-    service.mkdir("home/other")
+    service.mkdir("users/other")
     service.journal.clear()
-    done = run("probe", f"{url}/nodes/home")
+    done = run("probe", f"{url}/nodes/users")
     assert done.returncode == 0, done.stderr
     assert {entry.method for entry in service.journal.entries()} <= {"GET", "HEAD"}
     found = dict(line.split()[:2] for line in done.stdout.splitlines() if line[:1].islower())
