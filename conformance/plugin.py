@@ -1,22 +1,24 @@
 """The pytest plugin of a conformance run: gives clauses their target and collects their results.
 
-Every test must carry `@pytest.mark.clause(ID, source=...)`. A deviation that the profile expects
-becomes a strict xfail, so that pytest tells an expected failure from an unexpected pass.
+Every test must carry `@pytest.mark.clause(ID, source=...)`, and may carry `@pytest.mark.needs(...)`
+with the flags of `conformance.capabilities` without which it means nothing. A deviation that the
+profile expects becomes a strict xfail, so that pytest tells an expected failure from an
+unexpected pass.
 """
 
 from __future__ import annotations
 
-import secrets
-import shutil
+import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
+from conformance.capabilities import FLAGS, Capabilities
 from conformance.profile import Profile
 from conformance.report import ClauseResult, Result
-from conformance.wire import Service
+
+NO_CAPABILITIES = Capabilities({}, {})
 
 
 @dataclass(slots=True)
@@ -24,93 +26,103 @@ class Clauses:
     """Checks the clauses that were collected, and keeps their results in the order they ran."""
 
     profile: Profile
+    capabilities: Capabilities = NO_CAPABILITIES
+    only: tuple[str, ...] = ()
     results: dict[str, ClauseResult] = field(default_factory=dict)
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Register the marker."""
+        """Register the markers."""
         config.addinivalue_line("markers", "clause(id, source): the identity of a clause")
+        config.addinivalue_line("markers", "needs(flag, ...): what the target must be able to do")
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Mark what the profile expects to fail; refuse a profile that names no clause of ours."""
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Mark what is not run and what is expected to fail; refuse what makes no sense."""
         clauses = set()
         for item in items:
-            clause, source = _identity(item)
+            clause, source = identity(item)
             if clause in clauses:
                 raise pytest.UsageError(f"two clauses have the id {clause}")
             clauses.add(clause)
             item.user_properties += [("clause", clause), ("source", source)]
-            known = self.profile.deviation(clause)
-            if known:
-                reason = f"{known.reason} [{known.reference}]"
-                item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+            self._mark(item, clause)
         for deviation in self.profile.deviations:
             if deviation.clause not in clauses:
                 raise pytest.UsageError(
                     f"profile {self.profile.name}: no clause {deviation.clause}"
                 )
+        self._select(config, items)
+
+    def _mark(self, item: pytest.Item, clause: str) -> None:
+        lacking = self.capabilities.missing(needs(item))
+        if lacking:
+            item.add_marker(pytest.mark.skip(reason=lacking))
+            return
+        known = self.profile.deviation(clause)
+        if known:
+            reason = f"{known.reason} [{known.reference}]"
+            item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+
+    def _select(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        if not self.only:
+            return
+        wanted = [
+            item
+            for item in items
+            if any(fnmatch.fnmatchcase(identity(item)[0], pattern) for pattern in self.only)
+        ]
+        if not wanted:
+            raise pytest.UsageError(f"no clause matches {', '.join(self.only)}")
+        config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+        items[:] = wanted
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the clause's result: that of its call, or of a set-up or clean-up gone wrong."""
         if report.when != "call" and report.passed:
             return
-        identity = dict(report.user_properties)
+        about = dict(report.user_properties)
         result, message = _judge(report)
-        clause = str(identity["clause"])
+        clause = str(about["clause"])
+        known = self.results.get(clause)
+        if known is not None and not known.result.is_expected:
+            return  # the clean-up failed too: the first cause is the one to read
         self.results[clause] = ClauseResult(
-            clause, str(identity["source"]), result, report.duration, message
+            clause, str(about["source"]), result, report.duration, message
         )
 
 
-@dataclass(slots=True)
-class ServiceFixtures:
-    """What the clauses of a service ask for."""
-
-    target: Service
-    base: str
-
-    @pytest.fixture
-    def service(self, request: pytest.FixtureRequest) -> Service:
-        """The service, its requests marked with the clause's id."""
-        self.target.clause = _identity(request.node)[0]
-        return self.target
-
-    @pytest.fixture
-    def container(self, service: Service) -> Iterator[str]:
-        """The path of an empty container of this clause's own, removed with all below it."""
-        path = f"{self.base}/{_fresh_name()}".lstrip("/")
-        service.put_container(path).raise_for_status()
-        yield path
-        service.remove_tree(path)
-
-
-@dataclass(slots=True)
-class MountFixtures:
-    """What the clauses of a mount ask for."""
-
-    mount: Path
-
-    @pytest.fixture
-    def directory(self) -> Iterator[Path]:
-        """An empty directory of this clause's own, removed with all below it."""
-        path = self.mount / _fresh_name()
-        path.mkdir()
-        yield path
-        shutil.rmtree(path)
-
-
-def _identity(item: pytest.Item) -> tuple[str, str]:
+def identity(item: pytest.Item) -> tuple[str, str]:
+    """The id and the source of a clause."""
     marker = item.get_closest_marker("clause")
     if marker is None or len(marker.args) != 1 or "source" not in marker.kwargs:
         raise pytest.UsageError(f"{item.nodeid}: no @pytest.mark.clause(ID, source=...)")
     return str(marker.args[0]), str(marker.kwargs["source"])
 
 
+def needs(item: pytest.Item) -> tuple[str, ...]:
+    """The flags that a clause needs, of the function and of its module."""
+    flags = tuple(_flags(item))
+    for flag in flags:
+        if flag not in FLAGS:
+            raise pytest.UsageError(f"{item.nodeid}: there is no capability {flag}")
+    return flags
+
+
+def _flags(item: pytest.Item) -> Iterator[str]:
+    for marker in item.iter_markers("needs"):
+        yield from map(str, marker.args)
+
+
 def _judge(report: pytest.TestReport) -> tuple[Result, str]:
     if hasattr(report, "wasxfail"):
         return Result.EXPECTED_FAILURE, report.wasxfail
-    text = str(report.longrepr or "")
     if report.passed:
         return Result.PASSES, ""
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        return Result.NOT_RUN, str(reason).removeprefix("Skipped: ")
+    text = str(report.longrepr or "")
     # pytest has no attribute for a strict xfail that passed, only this text.
     if text.startswith("[XPASS(strict)]"):
         return Result.UNEXPECTED_PASS, f"passes, but the profile expects: {text[16:]}"
@@ -120,8 +132,4 @@ def _judge(report: pytest.TestReport) -> tuple[Result, str]:
 
 def _cause(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
-    return str(getattr(crash, "message", "failed")).splitlines()[0]
-
-
-def _fresh_name() -> str:
-    return f"conformance-{secrets.token_hex(4)}"
+    return str(getattr(crash, "message", "failed")).partition("\n")[0]

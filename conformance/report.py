@@ -1,7 +1,6 @@
-"""What a run found, clause by clause, as JUnit XML and as JSON.
+"""What a run found, clause by clause, as a value, as JSON, and as a line for the terminal.
 
-An expected failure is a `skipped` test case in JUnit, which has no word of its own for it; the
-JSON keeps the four results apart.
+Five results: the JSON keeps them apart, and a clause that was not run is a result too.
 """
 
 from __future__ import annotations
@@ -9,10 +8,10 @@ from __future__ import annotations
 import enum
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-from lxml import etree
+from typing import Any
 
 
 class Result(enum.StrEnum):
@@ -22,11 +21,12 @@ class Result(enum.StrEnum):
     FAILS = "fails"
     EXPECTED_FAILURE = "expected-failure"
     UNEXPECTED_PASS = "unexpected-pass"
+    NOT_RUN = "not-run"
 
     @property
     def is_expected(self) -> bool:
-        """True when the profile said so."""
-        return self in (Result.PASSES, Result.EXPECTED_FAILURE)
+        """True when the profile said so, or the clause does not apply."""
+        return self in (Result.PASSES, Result.EXPECTED_FAILURE, Result.NOT_RUN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,59 +42,52 @@ class ClauseResult:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """All results of one target."""
+    """All results of one target; `capabilities` are the flags that decided what was run."""
 
     suite: str
     target: str
     profile: str
     results: tuple[ClauseResult, ...]
+    started: str = ""
+    capabilities: Mapping[str, bool] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
-        """0 when there were clauses and each did what the profile expects."""
+        """0 when clauses ran and each did what the profile expects."""
+        ran = any(clause.result is not Result.NOT_RUN for clause in self.results)
         expected = all(clause.result.is_expected for clause in self.results)
-        return 0 if self.results and expected else 1
+        return 0 if ran and expected else 1
+
+    @property
+    def counts(self) -> Counter[Result]:
+        """How many clauses had which result."""
+        return Counter(clause.result for clause in self.results)
 
     def summary(self) -> str:
-        """One line: the target, and how many clauses had which result."""
-        counts = Counter(clause.result for clause in self.results)
-        told = ", ".join(f"{counts[result]} {result}" for result in Result if counts[result])
-        return f"{self.suite} {self.target} (profile {self.profile}): {told or 'no clause ran'}"
+        """The unexpected results, then one line: the target, and the count of each result."""
+        lines = [
+            f"{clause.result}: {clause.clause}: {clause.message.splitlines()[0]}"
+            for clause in self.results
+            if not clause.result.is_expected
+        ]
+        told = ", ".join(f"{self.counts[one]} {one}" for one in Result if self.counts[one])
+        line = f"{self.suite} {self.target} (profile {self.profile}): {told or 'no clause ran'}"
+        return "\n".join([*lines, line])
 
 
-def write_reports(run: Run, directory: Path) -> None:
-    """Write junit.xml and results.json into the directory, which is made."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "results.json").write_text(json.dumps(asdict(run), indent=2) + "\n")
-    etree.ElementTree(_junit(run)).write(
-        str(directory / "junit.xml"), xml_declaration=True, encoding="UTF-8", pretty_print=True
-    )
+def write_results(run: Run, path: Path) -> None:
+    """Write results.json."""
+    path.write_text(json.dumps(asdict(run), indent=2) + "\n")
 
 
-def _junit(run: Run) -> etree._Element:
-    counts = Counter(clause.result for clause in run.results)
-    suite = etree.Element(
-        "testsuite",
-        name=f"{run.suite} {run.target}",
-        tests=str(len(run.results)),
-        failures=str(counts[Result.FAILS] + counts[Result.UNEXPECTED_PASS]),
-        errors="0",
-        skipped=str(counts[Result.EXPECTED_FAILURE]),
-        time=f"{sum(clause.duration_s for clause in run.results):.3f}",
-    )
-    for clause in run.results:
-        case = etree.SubElement(
-            suite,
-            "testcase",
-            classname=f"conformance.{run.suite}",
-            name=clause.clause,
-            time=f"{clause.duration_s:.3f}",
+def read_results(path: Path) -> Run:
+    """Read a results.json; raises ValueError when it is none."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+        results = tuple(
+            ClauseResult(**(one | {"result": Result(one["result"])}))
+            for one in content.pop("results")
         )
-        if clause.result is Result.EXPECTED_FAILURE:
-            etree.SubElement(case, "skipped", message=clause.message)
-        elif clause.result is not Result.PASSES:
-            # The first line tells; the whole text follows for whoever opens the report.
-            failure = etree.SubElement(case, "failure", message=clause.message.splitlines()[0])
-            failure.text = clause.message
-        etree.SubElement(case, "system-out").text = clause.source
-    return suite
+        return Run(results=results, **content)
+    except (KeyError, TypeError, json.JSONDecodeError) as exc:
+        raise ValueError(f"{path} is no results.json of this version: {exc}") from exc

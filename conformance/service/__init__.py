@@ -1,1 +1,1 @@
-"""Clauses of VOSpace 2.1, one module per endpoint."""
+"""Clauses of VOSpace 2.1 and of CADC's extensions, one module per endpoint or subject."""
