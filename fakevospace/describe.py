@@ -16,6 +16,7 @@ from functools import lru_cache
 from fakevospace.access import Caller
 from fakevospace.names import encode_path
 from fakevospace.nodes import Kind, Node
+from fakevospace.personality import Personality
 from fakevospace.properties import (
     AVAILABLE_SPACE,
     CONTENT_DATE,
@@ -63,6 +64,16 @@ class NodeRecord:
 
 
 @lru_cache(maxsize=4096)  # nodes are asked for far more often than they change
+def bytes_date_ms(personality: Personality, node: Node) -> int:
+    """Say when the bytes of a node changed: what Last-Modified shows.
+
+    A file system has one modification time for both; a database keeps that of the bytes apart.
+    """
+    if personality.content_date and node.content_date_ms is not None:
+        return node.content_date_ms
+    return node.date_ms
+
+
 def date_text(date_ms: int) -> str:
     """Write a date as `core#date` has it: UTC, milliseconds, no zone."""
     moment = datetime.fromtimestamp(date_ms // 1000, UTC)

@@ -13,6 +13,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from fakevospace.describe import bytes_date_ms
 from fakevospace.exchange import (
     BodyTimeout,
     ContentBody,
@@ -52,7 +53,7 @@ def content_headers(state: State, node: Node, *, ranges: bool) -> tuple[tuple[st
 
     Call with `state.lock` held.
     """
-    date_ms = node.content_date_ms if node.content_date_ms is not None else node.date_ms
+    date_ms = bytes_date_ms(state.personality, node)
     name = node.name.encode("utf-8").decode("latin-1")  # unescaped UTF-8, as real services send it
     headers = [
         ("Content-Disposition", f'inline; filename="{_printable(name)}"'),

@@ -10,10 +10,12 @@ from dataclasses import replace
 
 from werkzeug.http import parse_date
 
+from fakevospace.describe import bytes_date_ms
 from fakevospace.endpoints.content import send_content
 from fakevospace.exchange import TEXT, Exchange, Reply
 from fakevospace.fitsheaders import NotFits, header_text
 from fakevospace.nodes import Node
+from fakevospace.personality import Personality
 from fakevospace.refusals import Refusal
 from fakevospace.state import State
 
@@ -29,7 +31,7 @@ def send_stored(state: State, exchange: Exchange, node: Node) -> Reply:
     if not state.personality.fits_operations:
         return send_content(state, exchange, node, ranges=True)
     identity = ("x-artifact-id", node.storage_id or "")
-    if _is_unchanged(exchange, node):
+    if _is_unchanged(state.personality, exchange, node):
         return Reply(304, (identity,))
     if exchange.request.method == "GET":
         given = {name.upper(): value for name, value in exchange.request.args.items()}
@@ -42,12 +44,11 @@ def send_stored(state: State, exchange: Exchange, node: Node) -> Reply:
     return replace(reply, headers=(*reply.headers, identity))
 
 
-def _is_unchanged(exchange: Exchange, node: Node) -> bool:
+def _is_unchanged(personality: Personality, exchange: Exchange, node: Node) -> bool:
     since = parse_date(exchange.request.headers.get("If-Modified-Since"))
     if since is None or exchange.request.headers.get("Range"):
         return False
-    date_ms = node.content_date_ms if node.content_date_ms is not None else node.date_ms
-    return date_ms // 1000 <= since.timestamp()
+    return bytes_date_ms(personality, node) // 1000 <= since.timestamp()
 
 
 def _headers(state: State, node: Node) -> str:
