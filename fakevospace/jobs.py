@@ -70,7 +70,7 @@ class Job:
         results: (name, href).
         created_ms, started_ms, ended_ms: milliseconds since 1970 UTC, None for not yet.
         destruction_ms: when the service forgets it.
-        execution_s: seconds that it may run, as the client set them; nothing enforces them.
+        execution_s: seconds that it may run, 0 for as long as it likes.
     """
 
     number: str
@@ -90,6 +90,17 @@ class Job:
     execution_s: int = EXECUTION_S
     run_id: str | None = None
 
+    @property
+    def overdue_ms(self) -> int | None:
+        """When its time to run is over; None while nothing runs.
+
+        A transfer by the client stays EXECUTING without anything that runs here.
+        """
+        by_client = self.transfer is not None and ":" not in self.transfer.direction
+        if self.phase is not Phase.EXECUTING or by_client or not self.execution_s:
+            return None
+        return None if self.started_ms is None else self.started_ms + self.execution_s * 1000
+
 
 class JobStore:
     """All jobs; safe to use from any thread.
@@ -101,7 +112,7 @@ class JobStore:
         """Start empty.
 
         Args:
-            clock: seconds since 1970; destruction and WAIT follow it.
+            clock: seconds since 1970; destruction, WAIT and the time to run follow it.
         """
         self._clock = clock
         self._changed = threading.Condition()
@@ -120,10 +131,15 @@ class JobStore:
             return self._living(number)
 
     def _living(self, number: str) -> Job | None:
+        """Return a job as the clock has it: forgotten, or aborted for taking too long."""
         job = self._jobs.get(number)
         if job is not None and job.destruction_ms <= self._clock() * 1000:
             del self._jobs[number]
             return None
+        overdue_ms = None if job is None else job.overdue_ms
+        if job is not None and overdue_ms is not None and overdue_ms <= self._clock() * 1000:
+            job = self._jobs[number] = replace(job, phase=Phase.ABORTED, ended_ms=overdue_ms)
+            self._changed.notify_all()
         return job
 
     def all(self) -> list[Job]:
@@ -146,7 +162,7 @@ class JobStore:
             The new value, or None when it was in another phase: somebody else was first.
         """
         with self._changed:
-            job = self._jobs.get(number)
+            job = self._living(number)
             if job is None or job.phase is not left:
                 return None
             self._jobs[number] = replace(job, **values)

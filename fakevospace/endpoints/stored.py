@@ -1,7 +1,8 @@
 """Reading from vault's byte service: what minoc does beyond plain GET and HEAD (protocol.md 6.1).
 
 `x-artifact-id`, `If-Modified-Since`, and the parameters of SODA: `META=true` gives the headers of
-a FITS file as text.  Cut-outs are not made: what is a FITS file comes whole, anything else is 400.
+a FITS file as text, `SUB` and `CIRCLE` cut parts out of its images.  Nothing in the images that was
+asked for is 400, as are the other cut-outs of SODA and several kinds at once.
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ from dataclasses import replace
 from werkzeug.http import parse_date
 
 from fakevospace.describe import bytes_date_ms
-from fakevospace.endpoints.content import send_content
+from fakevospace.endpoints.content import content_headers, send_content
 from fakevospace.exchange import TEXT, Exchange, Reply
-from fakevospace.fitsheaders import NotFits, header_text
+from fakevospace.fitsbody import CutoutBody
+from fakevospace.fitscutouts import BadCutout, cut_of, parse_sub
+from fakevospace.fitsheaders import NotFits, hdus, header_text
+from fakevospace.fitssky import cuts_of, parse_circle
 from fakevospace.nodes import Node
 from fakevospace.personality import Personality
 from fakevospace.refusals import Refusal
 from fakevospace.state import State
+from fakevospace.storage import Reader
 
+FITS = "application/fits"
 CUTOUTS = frozenset({"SUB", "CIRCLE", "POLYGON", "POS", "BAND", "TIME", "POL"})
 
 
@@ -34,12 +40,9 @@ def send_stored(state: State, exchange: Exchange, node: Node) -> Reply:
     if _is_unchanged(state.personality, exchange, node):
         return Reply(304, (identity,))
     if exchange.request.method == "GET":
-        given = {name.upper(): value for name, value in exchange.request.args.items()}
-        meta = given.get("META", "").lower() == "true"
-        if meta or not CUTOUTS.isdisjoint(given):
-            headers = _headers(state, node)
-            if meta:
-                return Reply(200, (("Content-Type", TEXT), identity), headers.encode())
+        operations = _operations(exchange)
+        if operations:
+            return _operated(state, node, operations, identity)
     reply = send_content(state, exchange, node, ranges=True)
     return replace(reply, headers=(*reply.headers, identity))
 
@@ -51,11 +54,59 @@ def _is_unchanged(personality: Personality, exchange: Exchange, node: Node) -> b
     return bytes_date_ms(personality, node) // 1000 <= since.timestamp()
 
 
-def _headers(state: State, node: Node) -> str:
-    reader = state.store.reader(node.content or "")
+def _operations(exchange: Exchange) -> dict[str, list[str]]:
+    """Return the parameters of SODA that the request has: name -> values."""
+    found: dict[str, list[str]] = {}
+    for name, value in exchange.request.args.items(multi=True):
+        key = name.upper()
+        if key in CUTOUTS or (key == "META" and value.lower() == "true"):
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def _operated(
+    state: State, node: Node, operations: dict[str, list[str]], identity: tuple[str, str]
+) -> Reply:
+    """Answer with headers or a cut-out; call with `state.lock` held.
+
+    Raises:
+        Refusal: 400.
+    """
+    if node.content is None:
+        raise Refusal(400, "not a fits file")
+    reader, kept = state.store.reader(node.content), False
     try:
-        return header_text(reader.read, reader.size_bytes)
-    except NotFits as error:
+        if list(operations) == ["META"]:
+            text = header_text(reader.read, reader.size_bytes)
+            return Reply(200, (("Content-Type", TEXT), identity), text.encode())
+        body = _cutout(reader, operations)
+        kept = True
+    except (NotFits, BadCutout) as error:
         raise Refusal(400, str(error)) from None
     finally:
-        reader.close()
+        if not kept:
+            reader.close()
+    # Neither length nor digest of the file are those of the cut-out, and a Range does not count.
+    plain = (one for one in content_headers(state, node, ranges=False) if one[0] != "Digest")
+    return Reply(200, (("Content-Type", FITS), *plain, identity), body)
+
+
+def _cutout(reader: Reader, operations: dict[str, list[str]]) -> CutoutBody:
+    """Plan a cut-out.
+
+    Raises:
+        NotFits, BadCutout: it cannot be made.
+    """
+    found = list(hdus(reader.read, reader.size_bytes))
+    if len(operations) > 1:
+        raise BadCutout(f"conflicting parameters: {', '.join(sorted(operations))}")
+    match next(iter(operations.items())):
+        case "SUB", values:
+            cuts = [cut_of(found, parse_sub(one)) for one in values]
+        case "CIRCLE", [value]:
+            cuts = cuts_of(found, parse_circle(value))
+        case "CIRCLE", _:
+            raise BadCutout("one CIRCLE only")
+        case name, _:
+            raise BadCutout(f"not supported: {name}")
+    return CutoutBody(reader, found[0], cuts)
