@@ -149,7 +149,10 @@ def _cut(hdu: Hdu, coordinates: Coordinates, circle: Circle) -> Cut | None:
     if not seen and middle is None:
         return None
     finite = all(math.isfinite(one) for point in seen for one in point)
-    if finite and len(seen) == len(points) and circle.radius < 90:  # else it goes on for ever
+    ends = circle.radius < 90 and len(seen) == len(points)  # on this side of the sky
+    if not coordinates.tangential:  # a pole is a line there
+        ends = abs(circle.dec) + circle.radius < 90
+    if finite and ends:
         for which, axis in enumerate(coordinates.axes):
             first = math.floor(min(one[which] for one in seen) + 0.5)
             last = math.floor(max(one[which] for one in seen) + 0.5)

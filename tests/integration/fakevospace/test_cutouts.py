@@ -35,7 +35,13 @@ class Files:
     """A vault with FITS files, and what astropy makes of cut-outs of them."""
 
     def __init__(self, client: Client, astropy: Any) -> None:
-        self.client, self.fits, self.wcs = client, astropy.io.fits, astropy.wcs.WCS
+        self.client, self.fits, self._wcs = client, astropy.io.fits, astropy.wcs
+
+    def wcs(self, header: Any) -> Any:
+        """Return the coordinates of a header."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", self._wcs.FITSFixedWarning)
+            return self._wcs.WCS(header)
 
     def put(self, name: str, *hdus: Any) -> None:
         """Store HDUs as a file."""
@@ -125,7 +131,7 @@ def test_several_of_a_primary_image(files: Files) -> None:
 
 
 def test_what_reaches_over_the_edge_is_left_out(files: Files) -> None:
-    height, width = files.original("star.fits")[0].data.shape
+    _, width = files.original("star.fits")[0].data.shape
     cut = files.get("star.fits", SUB=f"[{width - 2}:{width + 50},0:3]")
     assert cut[0].data.shape == (3, 3)
 
@@ -150,10 +156,6 @@ def test_other_parameters(files: Files) -> None:
         assert "invalid CIRCLE" in files.refusal("star.fits", CIRCLE=circle)
     files.client.fake.put("short.fits", star_field()[:9000])
     assert "ends before its data" in files.refusal("short.fits", SUB="[0][1:2,1:2]")
-    files.client.fake.put("empty.fits", b"")
-    assert "not a fits file" in files.client.call(
-        "GET", files.client.endpoints("star.fits", "pullFromVoSpace")[0], params={"SUB": "[x]"}
-    ).text or files.refusal("star.fits", SUB="[x]")
 
 
 def test_a_range_does_not_count(files: Files) -> None:
@@ -195,7 +197,9 @@ def inside(files: Files, hdu: Any, circle: tuple[float, float, float]) -> tuple[
     import numpy as np
 
     y, x = np.mgrid[1 : hdu.data.shape[0] + 1, 1 : hdu.data.shape[1] + 1]
-    ra, dec = np.radians(files.wcs(hdu.header).wcs_pix2world(x, y, 1))
+    wcs = files.wcs(hdu.header)
+    sky = np.radians(wcs.wcs_pix2world(x, y, 1))
+    ra, dec = sky[wcs.wcs.lng], sky[wcs.wcs.lat]
     ra0, dec0, radius = np.radians(circle)
     cosine = np.sin(dec) * np.sin(dec0) + np.cos(dec) * np.cos(dec0) * np.cos(ra - ra0)
     found = np.argwhere(cosine >= np.cos(radius))
@@ -269,7 +273,7 @@ def test_unmodified_vos(files: Files, tmp_path: Path) -> None:
     shell("vcp", "vault:dir/star.fits[0][9000:9999,1:2]", "none.fits", code=14)
 
 
-def test_memory_and_speed_of_a_column(make: MakeClient, astro: Any, tmp_path: Path) -> None:
+def test_a_column_of_a_large_file_on_disk(make: MakeClient, astro: Any, tmp_path: Path) -> None:
     import numpy as np
 
     client = make("vault", data=tmp_path / "data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,39 @@ def test_a_person_can_add_a_fault_and_lift_it(page: Browser, client: Client) -> 
     page.click("#lift")
     page.wait_for("!document.querySelector('#faults tr')")
     assert client.call("GET", "nodes/f.txt").status_code == 200
+
+
+@needs_browser
+def test_every_matcher_has_a_field(page: Browser, client: Client) -> None:
+    for name, text in (
+        ("user", "bob"), ("offset", "4096"), ("nth", "2"), ("times", "3"), ("probability", "0.25"),
+        ("seed", "7"),
+    ):  # fmt: skip
+        page.type(f"#fault input[name={name}]", text)
+    fields = "return [...document.querySelector('#fault').elements].map(one => one.name)"
+    assert {one.name for one in dataclasses.fields(Rule)} <= set(page.run(fields))
+    page.click("#add")
+    page.wait_for("document.querySelector('#faults tr')")
+    assert client.fake.faults.plan.rules == (
+        Rule(Status(503), user="bob", offset=4096, nth=2, times=3, probability=0.25, seed=7),
+    )
+    for shown in ("user=bob", "offset=4096", "probability=0.25", "seed=7"):
+        assert shown in page.text("#faults")
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [("probability", "1.5", "at most 1"), ("seed", "x", "seed must be int"),
+     ("offset", "-1", "at least 0"), ("nth", "two", "nth must be int")],
+)  # fmt: skip
+def test_a_matcher_that_cannot_be_is_explained(
+    page: Browser, client: Client, name: str, text: str, told: str
+) -> None:
+    page.type(f"#fault input[name={name}]", text)
+    page.click("#add")
+    page.wait_for(f"document.querySelector('#message').textContent.includes('{told}')")
+    assert client.fake.faults.plan.rules == ()
 
 
 @needs_browser
