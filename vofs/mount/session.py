@@ -67,7 +67,8 @@ class Session:
         thread_group: Callable[[], int],
         credential: str,
     ) -> None:
-        locks.checking(options.debug)
+        if options.debug:
+            locks.checking(True)
         self._options, self._remote, self._clock = options, remote, clock
         self._leave_uploads = False
         self.left = 0
