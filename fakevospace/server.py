@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 HEAD_S = 20.0  # how long the head of a request may take once it has begun
 BODY_S = 20.0  # how long a body may pause; less than the 120 s after which clients give up
+BODY_RATE = 1024.0  # bytes per second that a slow body needs, once it has paused for BODY_S in all
 JOIN_S = 5.0
 MOST_CONNECTIONS = 4000
 TURNED_AWAY = (
@@ -70,6 +71,7 @@ class Server(ThreadedWSGIServer):
         tls: bool = False,
         body_s: float = BODY_S,
         head_s: float = HEAD_S,
+        body_rate: float = BODY_RATE,
     ) -> None:
         """Bind the port; `start` begins to answer.
 
@@ -77,6 +79,7 @@ class Server(ThreadedWSGIServer):
             port: 0 for any free one.
             body_s: seconds that a request's body may pause before it is answered 408.
             head_s: seconds that a request's head may take.
+            body_rate: bytes per second; a body may take `body_s` and its size at this rate.
         Raises:
             OSError: the port is taken.
         """
@@ -85,6 +88,7 @@ class Server(ThreadedWSGIServer):
         listener.close()
         self.body_s = body_s
         self.head_s = head_s
+        self.body_rate = body_rate
         self._limit = connection_limit()
         self.closing = False
         self._authority: trustme.CA | None = None
