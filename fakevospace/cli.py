@@ -127,8 +127,6 @@ def _fake(options: argparse.Namespace) -> FakeVOSpace:
 
 
 def _served(options: argparse.Namespace, fake: FakeVOSpace) -> AbstractContextManager[ServedFake]:
-    if options.body_timeout <= 0 or options.body_rate <= 0:
-        raise ValueError("--body-timeout and --body-rate need a number above 0")
     return fake.serve(options.port, options.tls, options.body_timeout, body_rate=options.body_rate)
 
 

@@ -138,6 +138,7 @@ class FakeVOSpace:
                 its size at this rate.
         Raises:
             OSError: the port is taken.
+            ValueError: a limit is not above 0.
         """
         server = Server(
             self._service,

@@ -82,7 +82,10 @@ class Server(ThreadedWSGIServer):
             body_rate: bytes per second; a body may take `body_s` and its size at this rate.
         Raises:
             OSError: the port is taken.
+            ValueError: a limit is not above 0.
         """
+        if not min(body_s, head_s, body_rate) > 0:
+            raise ValueError("the limits of heads and bodies must be above 0")
         listener = _listening(port, self.request_queue_size)
         super().__init__(HOST, listener.getsockname()[1], service, Handler, fd=listener.fileno())
         listener.close()
