@@ -56,6 +56,16 @@ def _listening(port: int, backlog: int) -> socket.socket:
     return listener
 
 
+def _tls_context(authority: trustme.CA) -> ssl.SSLContext:
+    """Make what a server of that authority needs."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(HOST, "localhost").configure_cert(context)
+    # Whoever has a certificate of ours may show it; nobody must.
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
 class Server(ThreadedWSGIServer):
     """A service on a port of the loopback interface."""
 
@@ -97,11 +107,7 @@ class Server(ThreadedWSGIServer):
         self._authority: trustme.CA | None = None
         if tls:
             self._authority = trustme.CA()
-            self.ssl_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            self._authority.issue_cert(HOST, "localhost").configure_cert(self.ssl_context)
-            # Whoever has a certificate of ours may show it; nobody must.
-            self._authority.configure_trust(self.ssl_context)
-            self.ssl_context.verify_mode = ssl.CERT_OPTIONAL
+            self.ssl_context = _tls_context(self._authority)
         self._lock = threading.Lock()  # protects the two below
         self._connections: set[socket.socket] = set()
         self._workers: set[threading.Thread] = set()
