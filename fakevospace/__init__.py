@@ -5,6 +5,7 @@ It speaks what the deployed services speak, and the bare specification (personal
 loopback interface, and in process it opens no socket at all.
 """
 
+from fakevospace.datafile import DataDirectoryError
 from fakevospace.fake import FakeVOSpace
 from fakevospace.faultboard import FaultNotPossible
 from fakevospace.faultplans import BadPlan, parse_plan
@@ -33,7 +34,6 @@ from fakevospace.faults import (
     WrongLength,
 )
 from fakevospace.fronts import InProcessFake, ServedFake
-from fakevospace.nodetable import DataDirectoryError
 from fakevospace.personality import UnknownPersonality
 
 __all__ = [

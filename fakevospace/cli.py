@@ -20,17 +20,19 @@ import sys
 import tempfile
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from fakevospace.datafile import DataDirectoryError
 from fakevospace.environment import REMOVED, Contact, seed_home
 from fakevospace.fake import FakeVOSpace
 from fakevospace.faultplans import BadPlan, parse_plan
 from fakevospace.fronts import ServedFake
-from fakevospace.nodetable import DataDirectoryError
 from fakevospace.personality import PERSONALITIES, UnknownPersonality
+from fakevospace.server import BODY_RATE, BODY_S
 
 USAGE, UNREACHABLE = 2, 3
 ENV_TIMEOUT_S = 10
@@ -96,6 +98,12 @@ def _add_service_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--generate", action="append", default=[], metavar="PATH=N", help="N empty nodes at PATH"
     )
+    parser.add_argument(
+        "--body-timeout", type=float, default=BODY_S, metavar="S", help="how long a body may pause"
+    )
+    parser.add_argument(
+        "--body-rate", type=float, default=BODY_RATE, metavar="N", help="least bytes per second"
+    )
 
 
 def _fake(options: argparse.Namespace) -> FakeVOSpace:
@@ -113,8 +121,13 @@ def _fake(options: argparse.Namespace) -> FakeVOSpace:
     )
     for given in options.generate:
         path, _, count = given.rpartition("=")
-        fake.generate(path, int(count))
+        if options.data is None or not fake.exists(path):
+            fake.generate(path, int(count))
     return fake
+
+
+def _served(options: argparse.Namespace, fake: FakeVOSpace) -> AbstractContextManager[ServedFake]:
+    return fake.serve(options.port, options.tls, options.body_timeout, body_rate=options.body_rate)
 
 
 def _groups(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -155,7 +168,7 @@ def _serve(options: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with _fake(options) as fake, fake.serve(options.port, options.tls) as served:
+    with _fake(options) as fake, _served(options, fake) as served:
         _write_certificates(options, served)
         line: dict[str, Any] = {
             "url": served.url,
@@ -181,7 +194,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ValueError("run: a command is missing (fakevospace run [options] -- COMMAND...)")
     home = Path(tempfile.mkdtemp(prefix="fakevospace-"))
     try:
-        with _fake(options) as fake, fake.serve(options.port, options.tls) as served:
+        with _fake(options) as fake, _served(options, fake) as served:
             _write_certificates(options, served)
             variables = os.environ | served.environment(home)
             for name in REMOVED:

@@ -3,7 +3,7 @@
 werkzeug closes every connection after one answer; clients of a VOSpace keep theirs.  So the
 handler here writes answers itself: keep-alive, `100 Continue` only when the body is wanted, large
 files sent by the kernel, what a client sent too much drained or the connection closed.  What is no
-HTTP is answered in one line of text; a head has a deadline, a body may pause only so long.
+HTTP is answered in one line of text; a head has a deadline, a body a least pace.
 """
 
 from __future__ import annotations
@@ -32,49 +32,15 @@ from fakevospace.requesthead import (
     check_request_line,
 )
 from fakevospace.service import CERTIFICATE_USER, GONE, HEADERS, RESET
+from fakevospace.timedreader import DRAIN_BYTES, Pace, TimedReader, discard
 
 if TYPE_CHECKING:
     from fakevospace.server import Server
 
 IDLE_S = 120.0  # how long a connection may wait for its next request
 READ_BYTES = 1 << 16
-DRAIN_BYTES = 64 * 1024  # unread body that is read away to keep the connection
 LINGER_S = 2.0  # how long a refused upload may go on sending before the connection is closed
 LINGER_OFF = struct.pack("ii", 1, 0)
-
-
-class TimedReader(io.RawIOBase):
-    """The bytes of a connection, as they come; until `deadline`, when there is one."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self.deadline: float | None = None
-        self._connection = connection
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Wait for bytes.
-
-        Raises:
-            TimeoutError: none came in time.
-        """
-        if self.deadline is not None:
-            left = self.deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._connection.settimeout(left)
-        return self._connection.recv_into(buffer)
-
-
-def discard(connection: socket.socket, seconds: float) -> None:
-    """Throw away what still comes, for at most so many seconds; the connection ends then."""
-    deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0:
-        connection.settimeout(left)
-        if not connection.recv(DRAIN_BYTES):
-            return
 
 
 def _judge(lines: list[bytes]) -> BadHead | None:
@@ -189,9 +155,11 @@ class Handler(WSGIRequestHandler):
     def make_environ(self) -> Any:
         """Make the WSGI environment, with a body that ends where it should."""
         environ = super().make_environ()
-        environ["wsgi.input"] = self._body = RequestBody(
-            self.rfile, self.connection, environ, self.server.body_s
+        pace = Pace(self.server.body_s, self.server.body_rate, self._raw.ahead(self._reader))
+        self._body = RequestBody(
+            self.rfile, self.connection, environ, lambda: self._raw.kept_to(pace)
         )
+        environ["wsgi.input"] = self._body
         environ["wsgi.input_terminated"] = True
         environ[HEADERS] = tuple(self.headers.items())
         environ[GONE] = self._client_gone

@@ -63,7 +63,6 @@ class NodeRecord:
     children: tuple[NodeRecord, ...] | None
 
 
-@lru_cache(maxsize=4096)  # nodes are asked for far more often than they change
 def bytes_date_ms(personality: Personality, node: Node) -> int:
     """Say when the bytes of a node changed: what Last-Modified shows.
 
@@ -74,6 +73,7 @@ def bytes_date_ms(personality: Personality, node: Node) -> int:
     return node.date_ms
 
 
+@lru_cache(maxsize=4096)  # nodes are asked for far more often than they change
 def date_text(date_ms: int) -> str:
     """Write a date as `core#date` has it: UTC, milliseconds, no zone."""
     moment = datetime.fromtimestamp(date_ms // 1000, UTC)

@@ -28,7 +28,7 @@ from fakevospace.nodes import Kind, Node, NodeDraft
 from fakevospace.personality import Personality, personality_named
 from fakevospace.properties import IS_PUBLIC, merged
 from fakevospace.sample import sample_files
-from fakevospace.server import BODY_S, HEAD_S, Server
+from fakevospace.server import BODY_RATE, BODY_S, HEAD_S, Server
 from fakevospace.service import Service
 from fakevospace.snapshots import Snapshot
 from fakevospace.state import State
@@ -125,6 +125,7 @@ class FakeVOSpace:
         tls: bool = False,
         body_timeout_s: float = BODY_S,
         head_timeout_s: float = HEAD_S,
+        body_rate: float = BODY_RATE,
     ) -> Iterator[ServedFake]:
         """Answer on a port of the loopback interface while the context lasts.
 
@@ -133,11 +134,19 @@ class FakeVOSpace:
             tls: HTTPS with a certificate made for the occasion.
             body_timeout_s: seconds that an upload may pause.
             head_timeout_s: seconds that the head of a request may take.
+            body_rate: bytes per second; the waiting for an upload may take `body_timeout_s` and
+                its size at this rate.
         Raises:
             OSError: the port is taken.
+            ValueError: a limit is not above 0.
         """
         server = Server(
-            self._service, port=port, tls=tls, body_s=body_timeout_s, head_s=head_timeout_s
+            self._service,
+            port=port,
+            tls=tls,
+            body_s=body_timeout_s,
+            head_s=head_timeout_s,
+            body_rate=body_rate,
         )
         self._servers += 1
         self.faults.restrict({})
@@ -185,7 +194,7 @@ class FakeVOSpace:
         """Make a container with `count` empty data nodes that cost nothing until looked at.
 
         Raises:
-            ValueError: the path is taken, or the data is kept in a directory.
+            ValueError: the path is taken.
         """
         generate(self._state, path.strip("/"), count)
 
@@ -243,6 +252,11 @@ class FakeVOSpace:
             if node.content is not None:
                 state.store.delete(node.content)
             state.tree.discard(node)
+
+    def exists(self, path: str) -> bool:
+        """Tell whether there is a node at exactly that path."""
+        with self._state.lock:
+            return self._state.tree.at(tidy(path)) is not None
 
     def node(self, path: str) -> dict[str, str]:
         """Return the properties of a node as the service shows them, and its `type`.

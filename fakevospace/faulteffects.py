@@ -257,11 +257,12 @@ class Effects:
         """Put a pending job into a phase, and run it when the faults are lifted."""
         jobs, stuck = self._state.jobs, Phase[phase]
         now_ms = int(self._state.clock() * 1000)
-        if jobs.leave(number, Phase.PENDING, phase=stuck, started_ms=now_ms) is None:
+        if not jobs.leave(number, Phase.PENDING, phase=stuck, started_ms=now_ms, at_work=True):
             return False
 
         def run() -> None:
-            if jobs.leave(number, stuck, phase=Phase.PENDING, started_ms=None) is None:
+            back = {"phase": Phase.PENDING, "started_ms": None, "at_work": False}
+            if jobs.leave(number, stuck, **back) is None:
                 return  # aborted or destroyed meanwhile
             environ = {**call.environ, "wsgi.input": BytesIO(PHASE), "REQUEST_METHOD": "POST"}
             environ["CONTENT_LENGTH"] = str(len(PHASE))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-
-from fakevospace.generated import MOST, GeneratedChildren
+from fakevospace.generated import MOST, GeneratedChildren, Recipe
 from fakevospace.names import decode_path, encode_path, split_path
 from fakevospace.nodes import Children, Kind, Node
 from fakevospace.properties import IS_PUBLIC
@@ -17,40 +15,23 @@ def generate(state: State, path: str, count: int) -> None:
     Args:
         path: of the container, which must not exist; names as they are, not encoded.
     Raises:
-        ValueError: the service keeps its data in a directory, the path is taken, or the count is
-            none.
+        ValueError: the path is taken, or the count is none.
     """
     where = decode_path(encode_path(path))
     if not 0 <= count <= MOST:
         raise ValueError(f"between 0 and {MOST} nodes can be generated, not {count}")
     with state.lock:
-        if state.keeps_data:
-            raise ValueError("generated nodes live in memory: start the service without data")
         if not where or state.tree.at(where) is not None:
             raise ValueError(f"there is a node at /{where} already")
-        container = _container(state, where)
-        first = state.tree.reserve_numbers(count)
-        owner, date_ms = container.owner, container.date_ms
-
-        def make(parent: Node, name: str, index: int) -> Node:
-            return Node(
-                first + index,
-                name,
-                Kind.DATA,
-                parent,
-                owner,
-                date_ms,
-                properties={IS_PUBLIC: "true"},
-                storage_id=str(uuid.UUID(int=first + index)),
-            )
-
-        container.children = GeneratedChildren(
-            container, count, make, lambda node: state.tree.know(node)
-        )
+        _container(state, where, count)
 
 
-def _container(state: State, path: str) -> Node:
-    """Make a container and those above it that are missing."""
+def _container(state: State, path: str, count: int | None = None) -> Node:
+    """Make a container and those above it that are missing.
+
+    Args:
+        count: how many generated children it has; None for a plain one.
+    """
     above, name = split_path(path)
     parent = state.tree.at(above) or _container(state, above)
     if parent.kind is not Kind.CONTAINER:
@@ -65,5 +46,9 @@ def _container(state: State, path: str) -> Node:
         properties={IS_PUBLIC: "true"},
     )
     node.children = Children()
+    if count is not None:
+        first = state.tree.reserve_numbers(count)
+        recipe = Recipe(count, first, node.owner, node.date_ms)
+        node.children = GeneratedChildren(node, recipe)
     state.tree.enter(node)
     return node

@@ -104,7 +104,8 @@ def environment_of(request: PreparedRequest) -> WSGIEnvironment:
     }
     for name, value in request.headers.items():
         key = name.upper().replace("-", "_")
-        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        given: object = value  # typed as str, but requests takes bytes too
+        text = given.decode("latin-1") if isinstance(given, bytes) else str(given)
         environ[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = text
     if environ.pop("HTTP_TRANSFER_ENCODING", None) or body:  # the length is known by now
         environ.setdefault("CONTENT_LENGTH", str(len(body)))

@@ -2,7 +2,7 @@
 
 A `Job` is a frozen value; `JobStore` holds the newest value of each, lets a request wait for a
 phase to pass (`WAIT`) and forgets jobs whose time has come.  Work is done by whoever runs a job:
-nothing here runs anything.  Jobs live in memory and end with the service.
+nothing here runs anything.  Every change is told to a log before the call returns.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import enum
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from fakevospace.documents import TransferDocument
 from fakevospace.nodes import NodeDraft
@@ -71,6 +71,7 @@ class Job:
         created_ms, started_ms, ended_ms: milliseconds since 1970 UTC, None for not yet.
         destruction_ms: when the service forgets it.
         execution_s: seconds that it may run, 0 for as long as it likes.
+        at_work: its work is being done, and ends with the process.
     """
 
     number: str
@@ -89,6 +90,7 @@ class Job:
     results: tuple[tuple[str, str], ...] = ()
     execution_s: int = EXECUTION_S
     run_id: str | None = None
+    at_work: bool = False
 
     @property
     def overdue_ms(self) -> int | None:
@@ -102,28 +104,63 @@ class Job:
         return None if self.started_ms is None else self.started_ms + self.execution_s * 1000
 
 
+class JobLog(Protocol):
+    """Where changes are told, in order; persistence is behind it."""
+
+    def saved(self, job: Job) -> None:
+        """`job` is new or has changed."""
+
+    def removed(self, number: str) -> None:
+        """The job is gone."""
+
+
+class NoJobLog:
+    """The log of jobs that live in memory only."""
+
+    def saved(self, job: Job) -> None:
+        """Nothing to keep."""
+
+    def removed(self, number: str) -> None:
+        """Nothing to keep."""
+
+
 class JobStore:
     """All jobs; safe to use from any thread.
 
-    `_changed` protects the dictionary; nothing else is called with it held but the clock.
+    `_changed` protects the dictionary; nothing else is called with it held but clock and log.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        """Start empty.
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.time,
+        log: JobLog | None = None,
+        jobs: Iterable[Job] = (),
+    ) -> None:
+        """Start with the jobs given, in the order of their making.
 
         Args:
             clock: seconds since 1970; destruction, WAIT and the time to run follow it.
+            log: told of every change; None: nobody is.
         """
         self._clock = clock
         self._changed = threading.Condition()
-        self._jobs: dict[str, Job] = {}
+        self._log: JobLog = log or NoJobLog()
+        self._jobs = {job.number: job for job in jobs}
 
     def add(self, job: Job) -> None:
         """Take a new job in; the oldest go when there are very many, as destruction would."""
         with self._changed:
-            self._jobs[job.number] = job
+            self._set(job)
             while len(self._jobs) > KEPT_JOBS:
-                del self._jobs[next(iter(self._jobs))]
+                self._drop(next(iter(self._jobs)))
+
+    def _set(self, job: Job) -> None:
+        self._jobs[job.number] = job
+        self._log.saved(job)
+
+    def _drop(self, number: str) -> None:
+        if self._jobs.pop(number, None) is not None:
+            self._log.removed(number)
 
     def get(self, number: str) -> Job | None:
         """Return a job, None when there is none of that number (any more)."""
@@ -134,11 +171,12 @@ class JobStore:
         """Return a job as the clock has it: forgotten, or aborted for taking too long."""
         job = self._jobs.get(number)
         if job is not None and job.destruction_ms <= self._clock() * 1000:
-            del self._jobs[number]
+            self._drop(number)
             return None
         overdue_ms = None if job is None else job.overdue_ms
         if job is not None and overdue_ms is not None and overdue_ms <= self._clock() * 1000:
-            job = self._jobs[number] = replace(job, phase=Phase.ABORTED, ended_ms=overdue_ms)
+            job = replace(job, phase=Phase.ABORTED, ended_ms=overdue_ms, at_work=False)
+            self._set(job)
             self._changed.notify_all()
         return job
 
@@ -152,7 +190,7 @@ class JobStore:
         """Change a job whatever its phase is."""
         with self._changed:
             if (job := self._jobs.get(number)) is not None:
-                self._jobs[number] = replace(job, **values)
+                self._set(replace(job, **values))
                 self._changed.notify_all()
 
     def leave(self, number: str, left: Phase, /, **values: Any) -> Job | None:
@@ -165,14 +203,14 @@ class JobStore:
             job = self._living(number)
             if job is None or job.phase is not left:
                 return None
-            self._jobs[number] = replace(job, **values)
+            self._set(replace(job, **values))
             self._changed.notify_all()
             return self._jobs[number]
 
     def remove(self, number: str) -> None:
         """Forget a job."""
         with self._changed:
-            self._jobs.pop(number, None)
+            self._drop(number)
             self._changed.notify_all()
 
     def wait_until_done(

@@ -73,6 +73,9 @@ class Children:
         if self._names is not None:
             del self._names[bisect.bisect_left(self._names, node.name)]
 
+    def keep(self, node: Node) -> None:
+        """Let a child that is going to be changed stay; all do, unless they are generated."""
+
     def made(self) -> Iterator[Node]:
         """Return those children that exist as objects: all of them, unless they are generated."""
         return iter(self._nodes.values())

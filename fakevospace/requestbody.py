@@ -1,9 +1,10 @@
-"""The body of one HTTP request: where it ends, when it is asked for, how long it may pause.
+"""The body of one HTTP request: where it ends, when it is asked for, how slow it may be.
 
 Reads from the connection's buffered stream.  `100 Continue` goes out at the first read, not
-before: a fault that strikes before the body finds it unsent.  A client that stops sending is a
-`BodyTimeout`; one that is gone is an early end, which the reader sees as too few bytes, or, in a
-chunked body, as a `Refusal`: without its last chunk nobody knows that bytes are missing.
+before: a fault that strikes before the body finds it unsent.  A client that stops sending
+or drips is a `BodyTimeout`; one that is gone is an early end, which the reader sees as too few
+bytes, or, in a chunked body, as a `Refusal`: without its last chunk nobody knows that bytes are
+missing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from fakevospace.exchange import BodyTimeout
@@ -87,12 +90,16 @@ class RequestBody:
     """A stream that ends where the request does."""
 
     def __init__(
-        self, source: Source, connection: socket.socket, environ: WSGIEnvironment, pause_s: float
+        self,
+        source: Source,
+        connection: socket.socket,
+        environ: WSGIEnvironment,
+        kept_to_pace: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """Look at the headers, which have been checked; nothing is read yet.
 
         Args:
-            pause_s: seconds without a byte that are too many.
+            kept_to_pace: what is read within it is a `TimeoutError` when it comes too slowly.
         """
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         # None: unknown length; the end is where the chunks end.
@@ -100,7 +107,7 @@ class RequestBody:
         self._chunks = Chunks(source) if chunked else None
         self._source = source
         self._connection = connection
-        self._pause_s = pause_s
+        self._kept_to_pace = kept_to_pace
         self._ended = False
         self._expects = "HTTP_EXPECT" in environ
 
@@ -108,7 +115,7 @@ class RequestBody:
         """Read up to `count` bytes; fewer only at the end.
 
         Raises:
-            BodyTimeout: nothing came for too long.
+            BodyTimeout: nothing came for too long, or too little in all.
             Refusal: 400; the chunks are none, or the last one is missing.
         """
         if self._left == 0 or self._ended or count == 0:
@@ -127,9 +134,9 @@ class RequestBody:
 
     def _read(self, count: int) -> bytes:
         before = self._connection.gettimeout()
-        self._connection.settimeout(self._pause_s)
         try:
-            return (self._source if self._chunks is None else self._chunks).read(count)
+            with self._kept_to_pace():
+                return (self._source if self._chunks is None else self._chunks).read(count)
         except TimeoutError:
             self._ended = True
             raise BodyTimeout from None

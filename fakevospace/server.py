@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 HEAD_S = 20.0  # how long the head of a request may take once it has begun
 BODY_S = 20.0  # how long a body may pause; less than the 120 s after which clients give up
+BODY_RATE = 1024.0  # bytes per second that a slow body needs, once it has paused for BODY_S in all
 JOIN_S = 5.0
 MOST_CONNECTIONS = 4000
 TURNED_AWAY = (
@@ -55,6 +56,16 @@ def _listening(port: int, backlog: int) -> socket.socket:
     return listener
 
 
+def _tls_context(authority: trustme.CA) -> ssl.SSLContext:
+    """Make what a server of that authority needs."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(HOST, "localhost").configure_cert(context)
+    # Whoever has a certificate of ours may show it; nobody must.
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
 class Server(ThreadedWSGIServer):
     """A service on a port of the loopback interface."""
 
@@ -70,6 +81,7 @@ class Server(ThreadedWSGIServer):
         tls: bool = False,
         body_s: float = BODY_S,
         head_s: float = HEAD_S,
+        body_rate: float = BODY_RATE,
     ) -> None:
         """Bind the port; `start` begins to answer.
 
@@ -77,24 +89,25 @@ class Server(ThreadedWSGIServer):
             port: 0 for any free one.
             body_s: seconds that a request's body may pause before it is answered 408.
             head_s: seconds that a request's head may take.
+            body_rate: bytes per second; a body may take `body_s` and its size at this rate.
         Raises:
             OSError: the port is taken.
+            ValueError: a limit is not above 0.
         """
+        if not min(body_s, head_s, body_rate) > 0:
+            raise ValueError("the limits of heads and bodies must be above 0")
         listener = _listening(port, self.request_queue_size)
         super().__init__(HOST, listener.getsockname()[1], service, Handler, fd=listener.fileno())
         listener.close()
         self.body_s = body_s
         self.head_s = head_s
+        self.body_rate = body_rate
         self._limit = connection_limit()
         self.closing = False
         self._authority: trustme.CA | None = None
         if tls:
             self._authority = trustme.CA()
-            self.ssl_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            self._authority.issue_cert(HOST, "localhost").configure_cert(self.ssl_context)
-            # Whoever has a certificate of ours may show it; nobody must.
-            self._authority.configure_trust(self.ssl_context)
-            self.ssl_context.verify_mode = ssl.CERT_OPTIONAL
+            self.ssl_context = _tls_context(self._authority)
         self._lock = threading.Lock()  # protects the two below
         self._connections: set[socket.socket] = set()
         self._workers: set[threading.Thread] = set()

@@ -65,6 +65,8 @@ def start_over(state: State) -> None:
         state.replant()
         for key in old:
             state.store.delete(key)
+    for transaction in state.transactions.end_all():
+        state.store.delete(transaction.content)
     _replace_jobs(state, ())
     state.mode = Mode.READ_WRITE
     state.at_reset()

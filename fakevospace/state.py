@@ -7,15 +7,18 @@ never while waiting for anything else.  Journal, faults and jobs have their own 
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fakevospace.access import Users
 from fakevospace.clock import ServiceClock
+from fakevospace.datafile import DataFile
 from fakevospace.faultboard import FaultBoard
 from fakevospace.faults import Rule
 from fakevospace.jobs import JobStore
+from fakevospace.jobtable import JobTable
 from fakevospace.journal import Journal
 from fakevospace.modes import Mode
 from fakevospace.nodes import Node
@@ -26,6 +29,7 @@ from fakevospace.space import Space
 from fakevospace.storage import ByteStore, DiskBytes, MemoryBytes
 from fakevospace.tokens import Tokens
 from fakevospace.transactions import Transactions
+from fakevospace.transactiontable import TransactionTable
 from fakevospace.tree import Clock, Tree
 
 
@@ -51,27 +55,43 @@ class State:
         self.clock = ServiceClock(clock)
         self.users = users
         self.page_cap = page_cap
-        self.keeps_data = data is not None
         self.lock = threading.RLock()
-        self.jobs = JobStore(self.clock)
-        self.transactions = Transactions()
         self.mode = Mode.READ_WRITE
         self.faults = FaultBoard(rules)
         self.journal = Journal()
         self.at_reset: Callable[[], None] = lambda: None  # fills an emptied service again
         self.snapshots: dict[str, Snapshot] = {}  # those taken over HTTP, by name
-        nodes: list[Node] = []
         self.store: ByteStore
+        self._file: DataFile | None = None
         self._table: NodeTable | NoTable
         if data is None:
             self.store, self._table = MemoryBytes(), NoTable()
+            self.jobs, self.transactions = JobStore(self.clock), Transactions()
+            self.tokens = Tokens(secrets.token_bytes(32))
+            self._plant(())
         else:
-            self.store = DiskBytes(data / "content")
-            table = NodeTable(data / "nodes.sqlite", personality.name)
-            self._table, nodes = table, table.load(self.store)
-        self.tokens = Tokens(self._table.secret)
-        self._plant(nodes)
+            self._load(data)
         self.clock.when_set = self._clock_was_set
+
+    def _load(self, data: Path) -> None:
+        """Go on with what a directory holds; contents that belong to nothing in it are deleted."""
+        self.store = DiskBytes(data / "content")
+        self._file = file = DataFile(data / "nodes.sqlite", self.personality.name)
+        self.tokens = Tokens(file.secret)
+        table, job_table, transaction_table = (
+            NodeTable(file),
+            JobTable(file),
+            TransactionTable(file),
+        )
+        nodes = table.load(self.store)
+        held = {node.content for node in nodes if node.content is not None}
+        transactions = transaction_table.load(self.store, held)
+        self.store.retain(held | {one.content for one in transactions})
+        jobs = job_table.load(int(self.clock() * 1000))
+        self._table = table
+        self.jobs = JobStore(self.clock, job_table, jobs)
+        self.transactions = Transactions(transaction_table, transactions)
+        self._plant(nodes)
 
     def _clock_was_set(self) -> None:
         with self.lock:
@@ -98,4 +118,5 @@ class State:
     def close(self) -> None:
         """Let go of the data directory; the state cannot be used after that."""
         with self.lock:
-            self._table.close()
+            if self._file is not None:
+                self._file.close()

@@ -3,13 +3,14 @@
 A `Transaction` is a frozen value: a content of its own, and the length and MD5 after each part
 that was accepted, so that the last one can be taken back.  `Transactions` holds those that are
 open.  Contents are written and deleted by the byte endpoint (`endpoints/puts.py`), not here.
-Open transactions end with the service.
+Every change is told to a log before the call returns.
 """
 
 from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from hashlib import md5
 from typing import Protocol
@@ -77,16 +78,45 @@ class Transaction:
         return replace(self, marks=self.marks[:-1]) if len(self.marks) > 1 else None
 
 
+class TransactionLog(Protocol):
+    """Where changes are told, in order; persistence is behind it."""
+
+    def saved(self, transaction: Transaction) -> None:
+        """The transaction is new or has changed."""
+
+    def removed(self, number: str) -> None:
+        """The transaction is over."""
+
+
+class NoTransactionLog:
+    """The log of transactions that live in memory only."""
+
+    def saved(self, transaction: Transaction) -> None:
+        """Nothing to keep."""
+
+    def removed(self, number: str) -> None:
+        """Nothing to keep."""
+
+
 class Transactions:
     """The open transactions; safe to use from any thread.
 
     A transaction that a request is working on is taken out meanwhile: a second request for it
-    finds none.  `_lock` protects the dictionary; nothing is called with it held.
+    finds none, while the log still has it as it was.  `_lock` protects the dictionary; nothing
+    but the log is called with it held.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, log: TransactionLog | None = None, transactions: Iterable[Transaction] = ()
+    ) -> None:
+        """Start with the transactions given.
+
+        Args:
+            log: told of every change; None: nobody is.
+        """
         self._lock = threading.Lock()
-        self._open: dict[str, Transaction] = {}
+        self._log: TransactionLog = log or NoTransactionLog()
+        self._open = {one.number: one for one in transactions}
 
     def start(
         self, storage_id: str, content: str, headers: tuple[tuple[str, str], ...], total: int | None
@@ -102,7 +132,7 @@ class Transactions:
         return found if found is not None and found.storage_id == storage_id else None
 
     def take(self, number: str, storage_id: str) -> Transaction | None:
-        """Take a transaction out, to work on it or to end it; None as in `get`."""
+        """Take a transaction out, to be put back or ended; None as in `get`."""
         with self._lock:
             found = self._open.get(number)
             if found is None or found.storage_id != storage_id:
@@ -113,3 +143,18 @@ class Transactions:
         """Open a transaction to requests (again)."""
         with self._lock:
             self._open[transaction.number] = transaction
+            self._log.saved(transaction)
+
+    def end(self, transaction: Transaction) -> None:
+        """Forget a transaction that was taken out."""
+        with self._lock:
+            self._log.removed(transaction.number)
+
+    def end_all(self) -> list[Transaction]:
+        """Forget all transactions that no request is working on, and return them."""
+        with self._lock:
+            ended = list(self._open.values())
+            self._open.clear()
+            for one in ended:
+                self._log.removed(one.number)
+            return ended

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from fakevospace.generated import GeneratedChildren
 from fakevospace.nodes import Children, Kind, Node
 from fakevospace.properties import IS_PUBLIC
 
@@ -53,6 +54,7 @@ class Tree:
         self._log = log
         self._directory_times = directory_times
         self._by_storage_id: dict[str, Node] = {}
+        self._generated: list[GeneratedChildren] = []
         self._last_ms = 0
         self._last_number = ROOT_NUMBER
         found: Node | None = None
@@ -61,6 +63,9 @@ class Tree:
             self._last_number = max(self._last_number, node.number)
             if node.storage_id is not None:
                 self._by_storage_id[node.storage_id] = node
+            if isinstance(node.children, GeneratedChildren):
+                self._generated.append(node.children)
+                self._last_number = max(self._last_number, node.children.recipe.last)
             found = node if node.number == ROOT_NUMBER else found
         self.root = found or self._new_root()
         self.root.owner = root_owner
@@ -93,18 +98,20 @@ class Tree:
         self._last_number += count
         return first
 
-    def know(self, node: Node) -> None:
-        """Make a node that nobody entered known by the name of its bytes."""
-        if node.storage_id is not None:
-            self._by_storage_id[node.storage_id] = node
-
     def by_storage_id(self, storage_id: str) -> Node | None:
         """Return the data node whose bytes have that name, None when it is gone."""
-        return self._by_storage_id.get(storage_id)
+        found = self._by_storage_id.get(storage_id)
+        if found is None:  # nobody may have looked at it yet
+            made = (children.by_storage_id(storage_id) for children in self._generated)
+            found = next((node for node in made if node is not None), None)
+        return found
 
     def holds(self, node: Node) -> bool:
         """Tell whether the node is (still) part of the tree."""
-        return node.parent is not None and node.parent.children.get(node.name) is node
+        if node.parent is None:
+            return False
+        node.parent.children.keep(node)
+        return node.parent.children.get(node.name) is node
 
     def at(self, path: str) -> Node | None:
         """Return the node at exactly that path, links not followed; None when there is none."""
@@ -116,6 +123,8 @@ class Tree:
     def touch(self, node: Node) -> None:
         """Give the node a new date and tell the log; the end of every change of a node."""
         node.date_ms = self.next_date_ms()
+        if node.parent is not None:
+            node.parent.children.keep(node)
         self._log.saved(node)
 
     def enter(self, node: Node) -> None:
@@ -125,6 +134,8 @@ class Tree:
         node.parent.children.add(node)
         if node.storage_id is not None:
             self._by_storage_id[node.storage_id] = node
+        if isinstance(node.children, GeneratedChildren) and node.children not in self._generated:
+            self._generated.append(node.children)
         self._log.saved(node)
         if self._directory_times:
             self.touch(node.parent)
@@ -165,4 +176,6 @@ class Tree:
         self.leave(node)
         if node.storage_id is not None:
             self._by_storage_id.pop(node.storage_id, None)
+        if isinstance(node.children, GeneratedChildren):
+            self._generated.remove(node.children)
         self._log.removed(node)

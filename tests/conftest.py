@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from tests.support import leaks
 from tests.support.isolation import isolate
 from tests.support.logs import ExpectLog, LogWatch
+from vofs import locks
 
 # Deterministic in `make test`: the same examples on every machine; a run that looks for new ones
 # is a separate, longer matter (`pytest --hypothesis-profile=long`).
@@ -27,6 +28,8 @@ settings.register_profile("quick", _base, max_examples=25, derandomize=True)
 settings.register_profile("default", _base, max_examples=100, derandomize=True)
 settings.register_profile("long", _base, max_examples=5000)
 settings.load_profile("default")
+
+locks.checking(True)  # the order of vofs' locks, in every test
 
 _MOUNTED = Path(__file__).parent / "mounted"
 _homes = Path(tempfile.mkdtemp(prefix="vofs-tests-"))

@@ -231,7 +231,7 @@ def _run(state: State, exchange: Exchange, job: Job) -> None:
     """Do the job's work, unless another request has started it already."""
     started_ms = _now_ms(state)
     running = state.jobs.leave(
-        job.number, Phase.PENDING, phase=Phase.EXECUTING, started_ms=started_ms
+        job.number, Phase.PENDING, phase=Phase.EXECUTING, started_ms=started_ms, at_work=True
     )
     if running is None:
         return
@@ -244,6 +244,7 @@ def _run(state: State, exchange: Exchange, job: Job) -> None:
         results=outcome.results,
         error=outcome.error,
         ended_ms=ended_ms,
+        at_work=False,
     )
 
 

@@ -93,14 +93,16 @@ def package(state: State, exchange: Exchange, rest: tuple[str, ...]) -> Reply:
     with state.lock:
         now_ms = state.tree.next_date_ms()
     running = state.jobs.leave(
-        job.number, Phase.SUSPENDED, phase=Phase.EXECUTING, started_ms=now_ms
+        job.number, Phase.SUSPENDED, phase=Phase.EXECUTING, started_ms=now_ms, at_work=True
     )
     if running is None:
         raise invalid_argument(f"job {job.number} is {job.phase.value}, not SUSPENDED")
     body = _written(state, exchange, job.transfer, mimetype)
     with state.lock:
         now_ms = state.tree.next_date_ms()
-    state.jobs.leave(job.number, Phase.EXECUTING, phase=Phase.COMPLETED, ended_ms=now_ms)
+    state.jobs.leave(
+        job.number, Phase.EXECUTING, phase=Phase.COMPLETED, ended_ms=now_ms, at_work=False
+    )
     name = f"{state.personality.name}-download-{_name(job, job.transfer)}.{FORMATS[mimetype][0]}"
     shown = name.encode("utf-8").decode("latin-1")
     disposition = ("Content-Disposition", f'attachment; filename="{shown}"')

@@ -66,7 +66,9 @@ def change_transaction(state: State, exchange: Exchange, storage_id: str) -> Rep
         case "":
             return text_reply(204, "")
         case "abort":
-            state.store.delete(_taken(state, number, storage_id).content)
+            aborted = _taken(state, number, storage_id)
+            state.transactions.end(aborted)
+            state.store.delete(aborted.content)
             return text_reply(204, "")
         case "revert":
             return _revert(state, _taken(state, number, storage_id))
@@ -165,6 +167,7 @@ def _commit(state: State, transaction: Transaction) -> Reply:
     discarded = replace_content(
         state, transaction.storage_id, transaction.content, received, transaction.headers
     )
+    state.transactions.end(transaction)  # not before: a kill in between would lose the bytes
     for one in discarded:
         state.store.delete(one)
     return stored(received)

@@ -22,7 +22,7 @@ from vofs.cache.receiving import Receiving
 from vofs.cache.rows import FileRow
 from vofs.cache.sending import Sending
 from vofs.core.errors import CacheError
-from vofs.core.filestate import Life
+from vofs.core.lifecycle import Life
 from vofs.core.spans import Span
 
 

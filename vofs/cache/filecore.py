@@ -17,7 +17,8 @@ from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow, PutRecord
 from vofs.cache.snapshot import restore, row_of
-from vofs.core.filestate import FileState, Life, Upload
+from vofs.core.filestate import FileState
+from vofs.core.lifecycle import Life, Upload
 from vofs.core.nodes import VersionToken
 from vofs.core.spans import Span
 from vofs.locks import Level, OrderedLock

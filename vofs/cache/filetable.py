@@ -22,7 +22,7 @@ from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.core import uris
 from vofs.core.errors import CacheDamaged, NodeExists
-from vofs.core.filestate import Life
+from vofs.core.lifecycle import Life
 from vofs.core.nodes import VersionToken
 from vofs.locks import Level, OrderedLock
 

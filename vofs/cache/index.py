@@ -80,18 +80,18 @@ class Index:
         self._lock = OrderedLock(Level.INDEX)
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as exc:
+            raise _unusable(path, exc) from exc
+        try:
             self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._prepare(path, identity)
-        except MountUnusable:
+        except BaseException as exc:
             self._connection.close()
+            if isinstance(exc, sqlite3.Error):
+                raise _unusable(path, exc) from exc
             raise
-        except sqlite3.Error as exc:
-            raise MountUnusable(
-                f"cache index {path} cannot be used ({exc}); it may hold unsent data:"
-                " keep it and give another --cache-dir"
-            ) from exc
 
     def _prepare(self, path: Path, identity: str) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
@@ -290,6 +290,13 @@ class Index:
         """Close the connection; its lock on the file goes with it."""
         with self._lock:
             self._connection.close()
+
+
+def _unusable(path: Path, exc: sqlite3.Error) -> MountUnusable:
+    return MountUnusable(
+        f"cache index {path} cannot be used ({exc}); it may hold unsent data:"
+        " keep it and give another --cache-dir"
+    )
 
 
 def _insert(

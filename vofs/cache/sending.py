@@ -25,7 +25,8 @@ from vofs.core.errors import (
     UploadFailed,
     VofsError,
 )
-from vofs.core.filestate import Event, Life, Ticket, Upload
+from vofs.core.filestate import Ticket
+from vofs.core.lifecycle import Event, Life, Upload
 from vofs.core.nodes import VersionToken
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from vofs.cache.datafile import DataFile
 from vofs.cache.rows import FileRow, PutRecord
-from vofs.core.filestate import FileState, Upload
+from vofs.core.filestate import FileState
+from vofs.core.lifecycle import Upload
 
 KEPT_STATES = {Upload.FAILED: "failed", Upload.CONFLICT: "conflict"}
 

@@ -39,7 +39,8 @@ from vofs.core.errors import (
     VersionChanged,
     VofsError,
 )
-from vofs.core.filestate import Event, Ticket, Upload
+from vofs.core.filestate import Ticket
+from vofs.core.lifecycle import Event, Upload
 from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.remote.api import PutReceipt, Remote
 

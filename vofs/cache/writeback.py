@@ -22,7 +22,7 @@ from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.upload import Outcome, Uploader
 from vofs.core.errors import CacheDamaged
-from vofs.core.filestate import Upload
+from vofs.core.lifecycle import Upload
 from vofs.core.uploadqueue import UploadQueue
 from vofs.locks import Level, OrderedLock
 

@@ -7,6 +7,7 @@ operations on handles are dropped, since libfuse does not fill them in (nopath).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import warnings
@@ -165,8 +166,8 @@ def _binding_class(fuse: Any) -> Any:
             try:
                 return function(*arguments) or 0
             except OSError as exc:
-                return -(exc.errno or 5)
+                return -(exc.errno or errno.EIO)
             except UnicodeError:
-                return -84  # EILSEQ: a name that is not UTF-8
+                return -errno.EILSEQ  # a name that is not UTF-8
 
     return Binding

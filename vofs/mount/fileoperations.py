@@ -28,7 +28,7 @@ from vofs.core.errors import (
     UploadFailed,
     WrongHandleMode,
 )
-from vofs.core.filestate import Upload
+from vofs.core.lifecycle import Upload
 from vofs.core.nodes import NodeKind
 from vofs.core.openflags import Access, access_of
 from vofs.core.uris import ServiceUri

@@ -15,7 +15,7 @@ from vofs.cache.filetable import FileTable
 from vofs.core import uris
 from vofs.core.attributes import xattrs_of
 from vofs.core.errors import NoSuchAttribute, OperationInvalid
-from vofs.core.filestate import Upload
+from vofs.core.lifecycle import Upload
 from vofs.core.nodes import AVAILABLE_SPACE, LENGTH, QUOTA, NodeInfo, NodeKind
 from vofs.core.uris import ServiceUri
 from vofs.mount.tree import Tree

@@ -36,7 +36,8 @@ from vofs.core.errors import (
     VofsError,
 )
 from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
-from vofs.mount.namespace import LOOK_AGAIN_S, Followed, Parts, Unsettled
+from vofs.mount.followed import Followed, Parts, Unsettled
+from vofs.mount.namespace import LOOK_AGAIN_S
 from vofs.remote.api import MovePhase, MoveStatus
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,8 @@ from vofs.core.errors import NodeBusy, VofsError
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
 from vofs.mount.fileoperations import Machinery
-from vofs.mount.namespace import Followed, Namespace, Parts
+from vofs.mount.followed import Followed, Parts
+from vofs.mount.namespace import Namespace
 from vofs.mount.operations import VOFS
 from vofs.mount.options import MountOptions
 from vofs.mount.properties import Properties
@@ -66,7 +67,8 @@ class Session:
         thread_group: Callable[[], int],
         credential: str,
     ) -> None:
-        locks.checking(options.debug)
+        if options.debug:
+            locks.checking(True)
         self._options, self._remote, self._clock = options, remote, clock
         self._leave_uploads = False
         self.left = 0

@@ -265,3 +265,15 @@ def test_if_modified_since(make: MakeClient) -> None:
         assert answer.status_code == status
         assert len(answer.headers["x-artifact-id"]) == 36
     assert client.call("GET", url, headers={"If-Modified-Since": "once"}).content == DATA
+
+
+def test_a_file_system_has_one_date_for_a_file_and_its_bytes(make: MakeClient) -> None:
+    """cavern: Last-Modified is the node's date, to the second; a move keeps both."""
+    client = make("cavern")
+    client.fake.clock.freeze(1_000_000_000.0)
+    client.fake.put("file", b"one")
+    client.fake.clock.advance(3600)
+    client.fake.put("file", b"two")
+    reply = client.call("GET", "files/file")
+    assert reply.headers["Last-Modified"] == "Sun, 09 Sep 2001 02:46:40 GMT"
+    assert client.fake.node("file")[f"{CORE}date"].startswith("2001-09-09T02:46:40")

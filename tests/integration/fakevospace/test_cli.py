@@ -123,7 +123,7 @@ def test_data_directory_belongs_to_one_server_and_one_personality(tmp_path: Path
 @pytest.mark.parametrize(
     "arguments",
     [("--personality", "nonsense"), ("--faults", "/no/such/file"),
-     ("--token", "ann:"), ("--data", "/dev/null")],
+     ("--token", "ann:"), ("--data", "/dev/null"), ("--body-rate", "0"), ("--body-timeout", "-1")],
 )  # fmt: skip
 def test_what_cannot_be_served_is_said_in_one_line(arguments: tuple[str, ...]) -> None:
     done = run("serve", *arguments)

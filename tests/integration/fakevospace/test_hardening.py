@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import resource
@@ -163,6 +164,38 @@ def test_half_sent_bodies(make: MakeClient) -> None:
     assert status_of(converse(client, data)) == 408
     assert status_of(converse(client, data, shut=True)) == 412
     assert client.fake.get("f") == b"before"
+
+
+def test_a_body_that_drips_is_answered_408() -> None:
+    """Each byte comes well within the pause that is allowed; all of them together are too slow."""
+    with FakeVOSpace() as fake, fake.serve(body_timeout_s=0.3, body_rate=1000.0) as served:
+        client = Client(fake, served.url)
+        head = request("PUT /vault/nodes/x HTTP/1.1", "Content-Length: 1000", body=b"<")
+        began = time.monotonic()
+        with client.session, connect(client) as slow:
+            slow.sendall(head)
+            slow.settimeout(0.05)
+            answer = b""
+            while not answer and time.monotonic() - began < 10:
+                with contextlib.suppress(TimeoutError):
+                    slow.sendall(b" ")
+                    answer = slow.recv(1 << 16)
+            assert status_of(answer) == 408
+            assert 0.2 < time.monotonic() - began < 3
+            # The same number of bytes in one packet with the head is no drip.
+            assert status_of(converse(client, head + b" " * 999)) == 400
+
+
+def test_a_slow_body_that_keeps_the_rate_is_taken() -> None:
+    with FakeVOSpace() as fake, fake.serve(body_timeout_s=0.2, body_rate=1000.0) as served:
+        client = Client(fake, served.url)
+        url = urlsplit(client.endpoints("f", "pushToVoSpace")[0])
+        with client.session, connect(client) as slow:
+            slow.sendall(request(f"PUT {url.path} HTTP/1.1", "Content-Length: 5000"))
+            for _ in range(10):  # longer in all than the body may pause
+                slow.sendall(b"x" * 500)
+                time.sleep(0.04)
+            assert status_of(slow.recv(1 << 16)) == 201
 
 
 def test_two_requests_in_one_packet_and_what_follows_a_bad_one(vault: Client) -> None:

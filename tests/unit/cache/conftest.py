@@ -60,7 +60,7 @@ class Parts:
 def checked_locks() -> Iterator[None]:
     locks.checking(True)
     yield
-    locks.checking(False)
+    locks.checking(True)
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.core.errors import CacheFull, RemoteFailed
-from vofs.core.filestate import Event, Ticket, Upload
+from vofs.core.filestate import Ticket
+from vofs.core.lifecycle import Event, Upload
 from vofs.core.nodes import VersionToken
 
 OLD = bytes(range(1, 101))

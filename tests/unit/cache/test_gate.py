@@ -96,7 +96,7 @@ def test_r21_nobody_holds_a_name_with_a_lock_in_hand() -> None:
         with OrderedLock(Level.TREE), pytest.raises(LockOrderViolation):
             PathGate(ManualClock()).hold(("/a",), 0)
     finally:
-        locks.checking(False)
+        locks.checking(True)
 
 
 def test_r21_the_order_is_checked() -> None:
@@ -113,4 +113,4 @@ def test_r21_the_order_is_checked() -> None:
             assert locks.held_levels() == (Level.FILE, Level.INDEX)
         assert locks.held_levels() == ()
     finally:
-        locks.checking(False)
+        locks.checking(True)

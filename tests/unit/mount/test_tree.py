@@ -95,7 +95,7 @@ class Place:
         self.table.close()
         self.index.close()
         self.disk.close()
-        locks.checking(False)
+        locks.checking(True)
 
 
 @pytest.fixture
