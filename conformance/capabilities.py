@@ -42,6 +42,7 @@ FLAGS: Mapping[str, tuple[str, bool]] = {
     "pushKeepsProperties": ("properties of a node outlive a push", False),
     "atomicPut": ("a PUT replaces the bytes at its end, all at once", False),
     "transactions": ("PUT transactions (x-put-txn-op)", False),
+    "cutouts": ("cut-outs of FITS images (SUB)", False),
     "files": ("the /files endpoint", False),
     "filesRedirect": ("/files leads to a byte URL by a redirect", False),
     "filesPut": ("/files takes PUT", False),

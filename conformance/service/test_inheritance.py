@@ -112,6 +112,27 @@ def test_permissions_are_inherited(
 
 
 @pytest.mark.clause(
+    "VOS-CADC-inherited-from-then-on",
+    source="opencadc NodesTest.testInheritPermissions: the container starts to inherit later",
+)
+@pytest.mark.needs("inheritPermissions")
+def test_a_container_starts_to_inherit(
+    service: Service, container: str, group: str, another_group: str
+) -> None:
+    given = {IS_PUBLIC: "true", GROUP_READ: group, GROUP_WRITE: another_group}
+    parent = f"{container}/parent"
+    service.make(parent, properties={**given, INHERIT: "false"})
+    service.make(f"{parent}/before")
+    nothing = {IS_PUBLIC: "false", GROUP_READ: "", GROUP_WRITE: ""}
+    assert permissions(service, f"{parent}/before") == nothing
+    expect_status(service.nodes.post(parent, CONTAINER, {INHERIT: "true"}), 200)
+    for name, kind in (("a", CONTAINER), ("b", DATA)):
+        expect_status(service.nodes.put(f"{parent}/{name}", kind), 201)
+        assert permissions(service, f"{parent}/{name}") == given
+    assert permissions(service, f"{parent}/before") == nothing
+
+
+@pytest.mark.clause(
     "VOS-CADC-inherited-by-push", source="protocol.md 5.2: a node made by a push inherits as well"
 )
 @pytest.mark.needs("inheritPermissions")
