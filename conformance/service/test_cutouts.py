@@ -63,7 +63,9 @@ def header_of(content: bytes) -> dict[str, str]:
     return {c[:8].strip(): c[10:30].strip() for c in cards if c[8:10] == "= "}
 
 
-@pytest.mark.clause("VOS-CADC-cutout-pixels", source="SODA 1.0; CADC's SUB=[x1:x2,y1:y2]")
+@pytest.mark.clause(
+    "VOS-CADC-cutout-pixels", source="opencadc-vostools test_cutout_downloads; protocol.md 6.1: SUB"
+)
 def test_a_range_of_pixels(service: Service, fits: str) -> None:
     answer = cut(service, fits, "[3:6,2:4]")
     expect_status(answer, 200)
@@ -75,7 +77,9 @@ def test_a_range_of_pixels(service: Service, fits: str) -> None:
     assert len(answer.content) % BLOCK == 0
 
 
-@pytest.mark.clause("VOS-CADC-cutout-extension", source="CADC's SUB=[ext]")
+@pytest.mark.clause(
+    "VOS-CADC-cutout-extension", source="opencadc-vostools test_cutout_downloads: [ext]"
+)
 def test_a_whole_extension(service: Service, fits: str) -> None:
     answer = cut(service, fits, "[0]")
     expect_status(answer, 200)
