@@ -84,13 +84,6 @@ class FileState:
         self._dirty_since_cut = SpanSet()
         self._lowest_since_cut = size
 
-    @classmethod
-    def created(cls) -> FileState:
-        """A file that exists only here, empty and dirty: it still has to be made there."""
-        state = cls(None, 0)
-        state.generation = 1
-        return state
-
     @property
     def is_dirty(self) -> bool:
         """Whether something of this file is not on the service."""
