@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+import pytest
+
 from tests.mounted.conftest import Corner
 
 
@@ -27,8 +29,12 @@ def test_R23_readdir_tells_numbers_and_kinds(corner: Corner) -> None:
     }
 
 
+@pytest.mark.promise("Names", "Inode numbers stay")
 def test_R23_a_rename_keeps_the_number_and_the_old_name_gets_another(corner: Corner) -> None:
-    """`tail -F` and log rotation tell a renamed file from the one that takes its name."""
+    """A file has the same inode number in every mount, and keeps it when it is renamed; what is
+    made under its old name next has another, as has what is made in place of a file that was
+    unlinked while open.
+    """
     (corner.path / "log").write_bytes(b"old")
     number = os.stat(corner.path / "log").st_ino
     os.rename(corner.path / "log", corner.path / "log.1")

@@ -13,7 +13,6 @@ import re
 import stat
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.core import uris
@@ -35,7 +34,7 @@ from vofs.core.errors import (
 )
 from vofs.core.nodes import NodeInfo, NodeKind
 from vofs.mount.fileoperations import HIDDEN, FileOperations, Machinery
-from vofs.mount.handles import OpenDirectory
+from vofs.mount.handles import FILE_TYPES, DirectoryEntry, OpenDirectory
 from vofs.mount.tree import local_node
 
 LIBFUSE_NAME = re.compile(r"\.fuse_hidden[0-9a-f]{16}")
@@ -44,28 +43,6 @@ STATFS_BLOCK = 4096
 HIDE_TO_RENAME_S = 5.0  # libfuse sends both in one request
 HELD_BITS = 0o066  # group and other, reading and writing: what a node says of them
 UNLIMITED = 1 << 50  # bytes that df shows where no quota is told
-
-
-FILE_TYPES = {
-    NodeKind.CONTAINER: stat.S_IFDIR,
-    NodeKind.DATA: stat.S_IFREG,
-    NodeKind.LINK: stat.S_IFLNK,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryEntry:
-    """What readdir(3) says of one entry.
-
-    Attributes:
-        name: its name.
-        inode: its number (R23).
-        file_type: the bits of st_mode that say what it is: no program needs stat(2) for that.
-    """
-
-    name: str
-    inode: int
-    file_type: int
 
 
 class VOFS(FileOperations):
