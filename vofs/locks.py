@@ -7,13 +7,19 @@ switches on for every test and `mountvofs --debug` for a mount, a thread that br
 
 Waiting is allowed only on the condition of the single lock held; `OrderedLock.wait` asserts that
 nothing above or below it is held as well.
+
+Which thread goes on where several could is the operating system's choice, or that of the `Turns`
+given to `taking_turns`: the model machine decides it, so that an interleaving can be repeated.
 """
 
 from __future__ import annotations
 
 import enum
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import Protocol
 
 
 class Level(enum.IntEnum):
@@ -31,8 +37,52 @@ class LockOrderViolation(AssertionError):
     """A thread took a lock out of order, or waited while it held another lock."""
 
 
+class Turns(Protocol):
+    """Takes, waits and notifies in place of the operating system, for every thread."""
+
+    def take(self, condition: threading.Condition) -> None:
+        """Acquire the lock of `condition`."""
+        ...
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> bool:
+        """As `threading.Condition.wait`."""
+        ...
+
+    def notify_all(self, condition: threading.Condition) -> None:
+        """As `threading.Condition.notify_all`."""
+        ...
+
+
+class _FreeTurns:
+    """The operating system's choice."""
+
+    def take(self, condition: threading.Condition) -> None:
+        condition.acquire()
+
+    def wait(self, condition: threading.Condition, timeout_s: float | None) -> bool:
+        return condition.wait(timeout_s)
+
+    def notify_all(self, condition: threading.Condition) -> None:
+        condition.notify_all()
+
+
 _held = threading.local()
 _checking = False
+_turns: Turns = _FreeTurns()
+
+
+@contextmanager
+def taking_turns(turns: Turns) -> Iterator[None]:
+    """Let `turns` decide about every lock meanwhile.
+
+    No lock may be held by anybody when this begins or ends.
+    """
+    global _turns
+    before, _turns = _turns, turns
+    try:
+        yield
+    finally:
+        _turns = before
 
 
 def checking(on: bool) -> None:
@@ -74,10 +124,10 @@ class OrderedLock:
             levels: list[Level] = getattr(_held, "levels", [])
             if levels and levels[-1] >= self.level:
                 raise LockOrderViolation(f"taking {self.level!r} while holding {levels}")
-            self._condition.acquire()
+            _turns.take(self._condition)
             _held.levels = [*levels, self.level]
         else:
-            self._condition.acquire()
+            _turns.take(self._condition)
 
     def __exit__(
         self,
@@ -103,8 +153,8 @@ class OrderedLock:
         """
         if _checking and held_levels() not in ((), (self.level,)):
             raise LockOrderViolation(f"waiting at {self.level!r} while holding {held_levels()}")
-        return self._condition.wait(timeout_s)
+        return _turns.wait(self._condition, timeout_s)
 
     def notify_all(self) -> None:
         """Wake everybody who waits; the lock is held."""
-        self._condition.notify_all()
+        _turns.notify_all(self._condition)

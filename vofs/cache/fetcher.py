@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
+from vofs.cache.threads import Threads
 from vofs.core.errors import (
     ContentLost,
     NodeNotFound,
@@ -47,6 +47,7 @@ class Fetcher:
         table: keeps files in memory while they are downloaded.
         gate: keeps downloads out of names that are being changed.
         clock: for timeouts.
+        threads: where the pool's threads come from.
         workers: downloads at a time.
         timeout_s: seconds without progress after which a reader gives up.
         on_stale: told the path of a node that turned out to have another version.
@@ -58,6 +59,7 @@ class Fetcher:
         table: FileTable,
         gate: PathGate,
         clock: Clock,
+        threads: Threads,
         *,
         workers: int,
         timeout_s: float,
@@ -67,7 +69,7 @@ class Fetcher:
         self._timeout_s = timeout_s
         self._on_stale = on_stale
         self._stopping = Event()
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="vofs-fetch")
+        self._pool = threads.pool(workers, "vofs-fetch")
 
     def read(self, file: CachedFile, offset: int, size: int) -> bytes:
         """Exactly the bytes of [offset, offset + size) below the end of the file (R14).

@@ -82,6 +82,11 @@ class FileTable:
         with self._lock:
             return self._by_path.get(path)
 
+    def files(self) -> list[CachedFile]:
+        """All files in memory: in use, dirty, or without a name."""
+        with self._lock:
+            return list(self._uses)
+
     def acquire(self, path: str, token: VersionToken, mtime_ns: int) -> CachedFile:
         """Take the file at `path` into use, as the service has it.
 

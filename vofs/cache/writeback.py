@@ -25,6 +25,7 @@ from vofs.cache.clock import Clock
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.outcome import Outcome
+from vofs.cache.threads import Threads
 from vofs.cache.upload import Uploader
 from vofs.core.errors import CacheDamaged, RemoteUnavailable
 from vofs.core.lifecycle import Upload
@@ -48,6 +49,7 @@ class WriteBack:
         table: keeps dirty files.
         gate: keeps uploads out of names that are being changed.
         clock: for due times.
+        threads: where the threads come from.
         workers: uploads at a time (--max-flush-threads).
         housekeeping: called by the scheduler twice a second, without locks.
     """
@@ -58,6 +60,7 @@ class WriteBack:
         table: FileTable,
         gate: PathGate,
         clock: Clock,
+        threads: Threads,
         *,
         workers: int,
         housekeeping: Callable[[], None],
@@ -69,11 +72,11 @@ class WriteBack:
         self._files: dict[int, CachedFile] = {}
         self._flushed: set[int] = set()
         self._stopping = threading.Event()
+        self._ticking = OrderedLock(Level.WRITEBACK)  # waited on until the next tick, or the end
         self._threads = [
-            threading.Thread(target=self._work, name=f"vofs-upload-{number}")
-            for number in range(workers)
+            threads.thread(self._work, f"vofs-upload-{number}") for number in range(workers)
         ]
-        self._threads.append(threading.Thread(target=self._tick, name="vofs-scheduler"))
+        self._threads.append(threads.thread(self._tick, "vofs-scheduler"))
 
     def start(self) -> None:
         """Start the threads (after the fork of daemonising: a fork kills threads, R22)."""
@@ -239,11 +242,17 @@ class WriteBack:
                 self._flushed.discard(number)
 
     def _tick(self) -> None:
-        while not self._stopping.wait(TICK_S):
+        while not self._stops_within(TICK_S):
             try:
                 self._housekeeping()
             except Exception:
                 log.exception("housekeeping")
+
+    def _stops_within(self, seconds: float) -> bool:
+        with self._ticking:
+            if not self._stopping.is_set():
+                self._ticking.wait(seconds)
+            return self._stopping.is_set()
 
     # -- the end --------------------------------------------------------------------------------
 
@@ -279,8 +288,9 @@ class WriteBack:
     def stop(self) -> None:
         """End the threads; an upload that runs is waited for (R1: never broken off)."""
         self._stopping.set()
-        with self._lock:
-            self._lock.notify_all()
+        for lock in (self._lock, self._ticking):
+            with lock:
+                lock.notify_all()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join()

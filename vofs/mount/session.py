@@ -12,16 +12,18 @@ import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from vofs import locks
+from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
 from vofs.cache.emptyfile import RECREATE, EmptyFiles
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
-from vofs.cache.index import Index
 from vofs.cache.journal import Journal
+from vofs.cache.threads import SystemThreads, Threads
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.upload import Uploader
 from vofs.cache.writeback import WriteBack
@@ -53,6 +55,8 @@ class Session:
         clock: where time comes from.
         thread_group: the process that the calling FUSE request comes from.
         credential: what `vofs status` says of the credential.
+        open_disk: opens the cache directory, with so many bytes to be left free around it.
+        threads: where the threads of downloads and uploads come from.
 
     Raises:
         MountUnusable: the cache cannot be used.
@@ -66,22 +70,22 @@ class Session:
         *,
         thread_group: Callable[[], int],
         credential: str,
+        open_disk: Callable[[Path, int], Disk] = Disk,
+        threads: Threads | None = None,
     ) -> None:
         if options.debug:
             locks.checking(True)
         self._options, self._remote, self._clock = options, remote, clock
         self._leave_uploads = False
         self.left = 0
-        self._disk = Disk(options.cache_dir, options.min_free_bytes)
+        self._disk = open_disk(options.cache_dir, options.min_free_bytes)
         try:
             self._disk.lock(clock, options.timeout_s)
-            self._index = Index(
-                options.cache_dir / "index.sqlite", remote.capabilities.identity
-            )  # fmt: skip
+            self._index = self._disk.open_index(remote.capabilities.identity)
         except BaseException:
             self._disk.close()
             raise
-        self._wire(thread_group, credential)
+        self._wire(thread_group, credential, threads or SystemThreads())
         try:
             self._control.listen()
             self._recover()
@@ -89,13 +93,13 @@ class Session:
             self.abandon()
             raise
 
-    def _wire(self, thread_group: Callable[[], int], credential: str) -> None:
+    def _wire(self, thread_group: Callable[[], int], credential: str, threads: Threads) -> None:
         options, remote, clock = self._options, self._remote, self._clock
         gate = PathGate(clock)
         self._journal = Journal(self._index)
         self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
         self._fetcher = Fetcher(
-            remote, self._table, gate, clock, workers=options.fetch_workers,
+            remote, self._table, gate, clock, threads, workers=options.fetch_workers,
             timeout_s=options.timeout_s, on_stale=lambda path: self._tree.invalidate(path),
         )  # fmt: skip
         self._tombstones = Tombstones(
@@ -115,7 +119,7 @@ class Session:
             settle_s=options.settle_s, on_stored=lambda path: self._tree.stored(path),
         )  # fmt: skip
         self._writeback = WriteBack(
-            uploader, self._table, gate, clock, workers=options.upload_workers,
+            uploader, self._table, gate, clock, threads, workers=options.upload_workers,
             housekeeping=self._housekeeping,
         )  # fmt: skip
         self._tree = Tree(
@@ -192,10 +196,20 @@ class Session:
         """What the FUSE binding calls."""
         return Boundary(self._vofs, self._clock)
 
-    def start(self) -> None:
-        """The kernel has accepted the mount: run the threads."""
+    def start(self, *, answering: bool = True) -> None:
+        """The kernel has accepted the mount: run the threads.
+
+        Args:
+            answering: also answer at the control socket.
+        """
         self._writeback.start()
-        self._control.start()
+        if answering:
+            self._control.start()
+
+    @property
+    def files(self) -> list[CachedFile]:
+        """All files in memory, for tests that look at their states."""
+        return self._table.files()
 
     def _leave(self) -> None:
         self._leave_uploads = True

@@ -57,9 +57,13 @@ def slow_upload(open_stage: Open) -> tuple[ManualClock, Stage, Mounted]:
     return clock, stage, mount
 
 
+@pytest.mark.promise("Durability", "When")
 def test_r03_between_two_uploads_of_a_file_lies_twice_the_last_ones_duration(
     open_stage: Open,
 ) -> None:
+    """A closed file is sent at once, one that stays open after 60 s of quiet or 10 minutes; between
+    two uploads of one file lies at least twice the time that the last one took. `vofs flush` and
+    unmounting wait for none of this, and `vofs flush` sends its files before all others."""
     clock, stage, mount = slow_upload(open_stage)
     clock.advance(19.9)
     mount.put("/other", b"goes on")
@@ -119,7 +123,10 @@ def test_flush_tries_again_what_was_given_up(open_stage: Open, expect_log: Expec
     assert stage.stored("/f") == b"bytes"
 
 
+@pytest.mark.promise("Durability", "fsync with `--fsync remote`")
 def test_r18_fsync_remote_returns_when_the_service_has_the_bytes(stage: Stage) -> None:
+    """It returns 0 when the service has proved to hold the bytes, too; their upload goes before all
+    others. When nothing moves for `--timeout` it is ETIMEDOUT, and the upload goes on."""
     mount = stage.mount(fsync_remote=True, close_wait_s=0.0)
     handle = mount.create("/f")
     for text in (b"one", b"two"):
@@ -191,10 +198,12 @@ def test_fsync_remote_waits_while_bytes_move(open_stage: Open) -> None:
 FILES = [f"/{number:02}" for number in range(50)]
 
 
+@pytest.mark.promise("Durability", "While the service is out of reach")
 def test_an_outage_is_probed_by_one_file_and_its_end_sends_all(
     stage_on_manual_clock: tuple[Stage, ManualClock], expect_log: ExpectLog
 ) -> None:
-    """50 dirty files and an hour of nothing but 503: few requests; then all are sent."""
+    """One upload at a time tries it, ever less often and never earlier than the service asked for,
+    however many files wait. The first answer sends all of them off at once."""
     expect_log("is not sent yet", count=None)
     stage, clock = stage_on_manual_clock
     faults, journal = stage.service.fake.faults, stage.service.fake.journal
