@@ -17,6 +17,7 @@ from pathlib import Path
 from vofs import locks
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.conflicts import Conflicts
 from vofs.cache.disk import Disk
 from vofs.cache.emptyfile import RECREATE, EmptyFiles
 from vofs.cache.fetcher import Fetcher
@@ -27,6 +28,7 @@ from vofs.cache.threads import SystemThreads, Threads
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.upload import Uploader
 from vofs.cache.writeback import WriteBack
+from vofs.core.conflicts import OnConflict
 from vofs.core.errors import NodeBusy, VofsError
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
@@ -116,11 +118,16 @@ class Session:
         empty = EmptyFiles(remote, self._journal)
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty, clock, confirm_s=options.attr_ttl_s,
-            settle_s=options.settle_s, on_stored=lambda path: self._tree.stored(path),
+            settle_s=options.settle_s, keeps_conflicts=options.on_conflict is OnConflict.FAIL,
+            on_stored=lambda path: self._tree.stored(path),
+        )  # fmt: skip
+        self._conflicts = Conflicts(
+            remote, self._table, gate, clock, policy=options.on_conflict, host=options.host,
+            on_moved=self._moved,
         )  # fmt: skip
         self._writeback = WriteBack(
-            uploader, self._table, gate, clock, threads, workers=options.upload_workers,
-            housekeeping=self._housekeeping,
+            uploader, self._conflicts, self._table, gate, clock, threads,
+            workers=options.upload_workers, housekeeping=self._housekeeping,
         )  # fmt: skip
         self._tree = Tree(
             remote, self._table, self._tombstones, clock, attr_ttl_s=options.attr_ttl_s,
@@ -185,6 +192,11 @@ class Session:
         if recovered:
             log.warning("%d files of an earlier mount are sent now", len(recovered))
 
+    def _moved(self, *paths: str) -> None:
+        """Files have changed their names here alone: the tree asks again."""
+        for path in paths:
+            self._tree.invalidate(path)
+
     def _housekeeping(self) -> None:
         self._followed.settle_all()
         self._tombstones.bury_due()
@@ -223,6 +235,7 @@ class Session:
             if self._leave_uploads:
                 self.left = len(self._table.unsent_below("/"))
             else:
+                self._conflicts.all_closed()
                 self.left = self._writeback.drain(self._options.timeout_s)
         except VofsError as exc:
             log.error("the mount ends in disorder: %s", exc)
