@@ -104,15 +104,17 @@ class Namespace:
         Raises:
             IsAContainer, NodeNotFound, NodeLocked, RemoteError.
         """
-        node = self._parts.tree.lookup(path)
-        if node.kind is NodeKind.CONTAINER:
+        if self._parts.tree.lookup(path).kind is NodeKind.CONTAINER:
             raise IsAContainer(path)
         with self._change(Intent("unlink", path), self._settle_delete) as standing:
             file = self._parts.table.peek(path)
             if file is not None and file.is_local and file.put is None:
                 self._gone_here(standing)
                 return
-            token = version_token(node) if file is None else self._known_version(file)
+            if file is None:  # asked again: an upload that was waited for has made another version
+                token = version_token(self._parts.tree.lookup(path))
+            else:
+                token = self._known_version(file)
             self._delete(self._parts.journal.advance(replace(standing, source_token=token)))
 
     def _known_version(self, file: CachedFile) -> VersionToken | None:

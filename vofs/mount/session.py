@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from vofs import locks
 from vofs.cache.cachedfile import CachedFile
@@ -208,6 +209,10 @@ class Session:
     def files(self) -> list[CachedFile]:
         """All files in memory, for tests that look at their states."""
         return self._table.files()
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the control socket answers to `request`; see `Control.answer`."""
+        return self._control.answer(request)
 
     def _leave(self) -> None:
         self._leave_uploads = True
