@@ -259,6 +259,7 @@ def _settings(
         debug=options.debug,
         timeout_s=options.timeout,
         close_wait_s=options.close_wait,
+        fsync_remote=options.fsync == "remote",
         attr_ttl_s=options.attr_ttl,
         negative_ttl_s=options.negative_ttl,
         settle_s=options.settle,

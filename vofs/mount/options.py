@@ -25,6 +25,7 @@ class MountOptions:
         debug: check the lock order and let libfuse print requests.
         timeout_s: how long an operation waits without progress.
         close_wait_s: how long close waits for the upload.
+        fsync_remote: fsync returns when the service has the bytes.
         attr_ttl_s: how long attributes are believed.
         negative_ttl_s: how long a name stays missing.
         settle_s: how long a broken PUT must have left no trace (R1).
@@ -45,6 +46,7 @@ class MountOptions:
     debug: bool = False
     timeout_s: float = 30.0
     close_wait_s: float = 30.0
+    fsync_remote: bool = False
     attr_ttl_s: float = 10.0
     negative_ttl_s: float = 5.0
     settle_s: float = 60.0
