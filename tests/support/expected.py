@@ -30,6 +30,7 @@ class Expected:
         changing: a change is under way; there is one at a time.
         may_replace: versions of others that its upload may replace, because its user did.
         handles: how many handles are open on it.
+        hidden: the name that libfuse gave it when it was unlinked while open.
     """
 
     def __init__(self, *states: bytes) -> None:
@@ -39,6 +40,7 @@ class Expected:
         self.changing = False
         self.may_replace: set[bytes] = set()
         self.handles = 0
+        self.hidden = ""
 
     @property
     def now(self) -> list[bytes]:

@@ -73,7 +73,6 @@ class Handle:
     file: Expected
     flags: int
     name: str
-    hidden: str = ""
     busy: bool = False
 
     @property
@@ -187,9 +186,7 @@ class Machine:
     ) -> None:
         """Begin a system call, and let it run to where others could come between."""
         actor = self.stage.start(what, job)
-        self.calls.append(
-            Call(what, actor, done, failed or (lambda number: None), killed, expects)
-        )
+        self.calls.append(Call(what, actor, done, failed or (lambda number: None), killed, expects))
         self._go(actor, locks_left)
 
     def _go(self, actor: Actor, locks_left: int = UNLIMITED) -> None:
@@ -468,8 +465,7 @@ class Machine:
             finally:
                 self._fuse("release", handle.number)
                 handle.file.handles -= 1
-                if handle.hidden and not handle.file.handles:
-                    self._fuse("unlink", handle.hidden)
+                self._forget_hidden(handle.file)
             return None
 
         self._call(f"close {handle.name}", close, locks_left=_locks(locks_left))
@@ -509,21 +505,21 @@ class Machine:
         file = self.names.get(name)
         if not self._may_name(name) or file is None or file.changing:
             return False
-        opened = [handle for handle in self.handles if handle.file is file]
         hidden = f"/.fuse_hidden{next(self._hidden):016x}" if file.handles else ""
 
         def unlink() -> object:
-            if hidden:
-                return self._fuse("rename", name, hidden)
-            return self._fuse("unlink", name)
+            if not hidden:
+                return self._fuse("unlink", name)
+            self._fuse("rename", name, hidden)
+            file.hidden = hidden
+            self._forget_hidden(file)
+            return None
 
         def gone(value: object) -> None:
             self.naming = file.changing = False
             del self.names[name]
             if hidden:
                 self.recently_hidden[name] = file
-                for handle in opened:
-                    handle.hidden = hidden
 
         self.naming = file.changing = True
         self._call(
@@ -538,6 +534,12 @@ class Machine:
     def _fuse(self, operation: str, *arguments: object) -> object:
         assert self.session is not None
         return self.session.boundary()(operation, *arguments)
+
+    def _forget_hidden(self, file: Expected) -> None:
+        """What libfuse does when the last handle of an unlinked file has been closed."""
+        if file.hidden and not file.handles:
+            self._fuse("unlink", file.hidden)
+            file.hidden = ""
 
     def _handle(self, which: int, wanted: Callable[[Handle], bool]) -> Handle | None:
         fitting = [handle for handle in self.handles if not handle.busy and wanted(handle)]
