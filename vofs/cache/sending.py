@@ -8,7 +8,7 @@ makes the file clean.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from vofs.cache.clock import Clock
@@ -16,6 +16,7 @@ from vofs.cache.disk import Disk
 from vofs.cache.filecore import BLOCK, FileCore
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.waiting import POLL_S, never
 from vofs.core.errors import (
     ProtocolViolation,
     RemoteFailed,
@@ -192,10 +193,13 @@ class Sending(FileCore):
         finally:
             self.lock.notify_all()
 
-    def wait_stored(self, generation: int, timeout_s: float) -> None:
+    def wait_stored(
+        self, generation: int, timeout_s: float, given_up: Callable[[], bool] = never
+    ) -> None:
         """Wait until the changes up to `generation` are on the service, or the upload failed.
 
-        Returns quietly when `timeout_s` seconds pass first: the upload goes on by itself.
+        Returns quietly when `timeout_s` seconds pass first, or when the process that waits is being
+        killed (R19: `given_up`): the upload goes on by itself.
 
         Raises:
             UploadFailed: it failed for good; the data is kept and listed.
@@ -209,9 +213,9 @@ class Sending(FileCore):
                 if self.state.upload is Upload.CONFLICT:
                     raise UploadConflict(self.error)
                 remaining = deadline - self._clock.monotonic()
-                if remaining <= 0 or self.state.life is not Life.ATTACHED:
+                if remaining <= 0 or self.state.life is not Life.ATTACHED or given_up():
                     return
-                self.lock.wait(remaining)
+                self.lock.wait(remaining if given_up is never else min(remaining, POLL_S))
 
     def replaces(self, token: VersionToken) -> None:
         """A file made here has got the name of a node (already in its row): it replaces `token`."""

@@ -62,6 +62,7 @@ class Machinery:
         owner: to whom everything belongs.
         close_wait_s: how long close waits for the upload (--close-wait).
         thread_group: the process that the current request comes from.
+        given_up: whether that process is being killed (R19).
     """
 
     service: ServiceUri
@@ -78,6 +79,7 @@ class Machinery:
     owner: MountOwner
     close_wait_s: float
     thread_group: Callable[[], int]
+    given_up: Callable[[], bool]
 
 
 class FileOperations:
@@ -184,7 +186,7 @@ class FileOperations:
             return
         began = self._parts.clock.monotonic()
         with suppress(UploadFailed, UploadConflict):  # `_report` tells it, once
-            handle.file.wait_stored(handle.flushed_generation, remaining)
+            handle.file.wait_stored(handle.flushed_generation, remaining, self._parts.given_up)
         handle.waited_s += self._parts.clock.monotonic() - began
 
     def _report(self, handle: OpenHandle) -> None:

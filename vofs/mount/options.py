@@ -24,6 +24,7 @@ class MountOptions:
         threads: serve several requests at a time.
         debug: check the lock order and let libfuse print requests.
         timeout_s: how long an operation waits without progress.
+        strict_timeout: a read may take no longer than that as a whole (EAGAIN).
         close_wait_s: how long close waits for the upload.
         attr_ttl_s: how long attributes are believed.
         negative_ttl_s: how long a name stays missing.
@@ -44,6 +45,7 @@ class MountOptions:
     threads: bool = True
     debug: bool = False
     timeout_s: float = 30.0
+    strict_timeout: bool = False
     close_wait_s: float = 30.0
     attr_ttl_s: float = 10.0
     negative_ttl_s: float = 5.0
