@@ -587,8 +587,10 @@ def test_R16_a_new_file_is_never_missing_from_a_listing(corner: Corner) -> None:
         assert os.stat(path).st_size == 0
 
 
+@pytest.mark.promise("Differences", "Locks between processes")
 def test_B27_locks_between_processes(corner: Corner) -> None:
-    """flock(2) holds between processes of this host."""
+    """flock(2) and fcntl(2) locks work between the processes of one machine; other machines do not
+    see them."""
     path = corner.put("file", b"x")
     with open(path, "r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -13,12 +13,13 @@ from tests.mounted.conftest import MakeMount
 LIMIT_S = 20.0
 
 
+@pytest.mark.promise("Durability", "A process that waits can be killed")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_R19_a_process_stuck_in_close_can_be_killed(
     make_mount: MakeMount, number: signal.Signals
 ) -> None:
-    """close waits for an upload that hangs; a signal that ends the process ends the wait, and the
-    upload arrives all the same."""
+    """A close or a read that waits ends when its process is about to die of KILL, INT, TERM, QUIT
+    or HUP. What it waited for goes on: the upload arrives all the same."""
     mount = make_mount("vault", "--close-wait", "1000")
     mount.fake.faults.add(Rule(Hang(), method="PUT", endpoint="bytes"))
     process = subprocess.Popen(["sh", "-c", 'exec cp /bin/true "$0"', mount.path / "new"])

@@ -48,6 +48,7 @@ class FileCore:
         self.put = row.put
         self.error = row.error
         self.attempts = row.attempts
+        self._durable_generation, self._losses = row.durable_generation, row.losses
         self.progress_at = clock.monotonic()
         self.confirmed_at = float("-inf")
         self._disk, self._index, self._clock = disk, index, clock
@@ -154,7 +155,8 @@ class FileCore:
         return row_of(
             state or self.state, number=self.number, path=self.path, whole=self._row_whole,
             mtime_ns=self.mtime_ns, mode=self.mode, put=self.put, error=self.error,
-            attempts=self.attempts,
+            attempts=self.attempts, durable_generation=self._durable_generation,
+            losses=self._losses,
         )  # fmt: skip
 
     # -- its name ---------------------------------------------------------------------------------

@@ -194,28 +194,43 @@ class Sending(FileCore):
             self.lock.notify_all()
 
     def wait_stored(
-        self, generation: int, timeout_s: float, given_up: Callable[[], bool] = never
-    ) -> None:
+        self,
+        generation: int,
+        timeout_s: float,
+        *,
+        moving: bool = False,
+        given_up: Callable[[], bool] = never,
+    ) -> bool:
         """Wait until the changes up to `generation` are on the service, or the upload failed.
 
-        Returns quietly when `timeout_s` seconds pass first, or when the process that waits is being
-        killed (R19: `given_up`): the upload goes on by itself.
+        Args:
+            generation: what is waited for.
+            timeout_s: how long; after it the upload goes on by itself.
+            moving: the timeout counts from the last progress, not from the call.
+            given_up: whether the process that waits is being killed (R19): as if the time ran out.
+
+        Returns:
+            False when the time ran out; a file that has lost its name has nothing to wait for.
 
         Raises:
             UploadFailed: it failed for good; the data is kept and listed.
             UploadConflict: the service holds somebody else's version.
         """
-        deadline = self._clock.monotonic() + timeout_s
+        began = self._clock.monotonic()
         with self.lock:
             while self.state.stored_generation < generation:
                 if self.state.upload is Upload.FAILED:
                     raise UploadFailed(self.error)
                 if self.state.upload is Upload.CONFLICT:
                     raise UploadConflict(self.error)
-                remaining = deadline - self._clock.monotonic()
-                if remaining <= 0 or self.state.life is not Life.ATTACHED or given_up():
-                    return
+                if self.state.life is not Life.ATTACHED:
+                    return True
+                since = max(began, self.progress_at) if moving else began
+                remaining = since + timeout_s - self._clock.monotonic()
+                if remaining <= 0 or given_up():
+                    return False
                 self.lock.wait(remaining if given_up is never else min(remaining, POLL_S))
+            return True
 
     def replaces(self, token: VersionToken) -> None:
         """A file made here has got the name of a node (already in its row): it replaces `token`."""

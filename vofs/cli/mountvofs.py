@@ -263,6 +263,7 @@ def _settings(
         timeout_s=options.timeout,
         strict_timeout=options.strict_timeout,
         close_wait_s=options.close_wait,
+        fsync_remote=options.fsync == "remote",
         attr_ttl_s=options.attr_ttl,
         negative_ttl_s=options.negative_ttl,
         settle_s=options.settle,

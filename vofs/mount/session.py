@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from vofs import locks
 from vofs.cache.breaking import BreakingRemote
@@ -22,7 +23,6 @@ from vofs.cache.emptyfile import RECREATE, EmptyFiles
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
-from vofs.cache.index import Index
 from vofs.cache.journal import Journal
 from vofs.cache.threads import SystemThreads, Threads
 from vofs.cache.tombstones import Tombstones
@@ -58,6 +58,7 @@ class Session:
         thread_group: the process that the calling FUSE request comes from.
         given_up: whether that process is being killed (R19).
         credential: what `vofs status` says of the credential.
+        open_disk: opens the cache directory, with so many bytes to be left free around it.
         threads: where the threads of downloads and uploads come from.
 
     Raises:
@@ -73,6 +74,7 @@ class Session:
         thread_group: Callable[[], int],
         credential: str,
         given_up: Callable[[], bool] = never,
+        open_disk: Callable[[Path, int], Disk] = Disk,
         threads: Threads | None = None,
     ) -> None:
         if options.debug:
@@ -82,12 +84,10 @@ class Session:
         self._remote = BreakingRemote(remote, clock, threads, options.service.root)
         self._leave_uploads = False
         self.left = 0
-        self._disk = Disk(options.cache_dir, options.min_free_bytes)
+        self._disk = open_disk(options.cache_dir, options.min_free_bytes)
         try:
             self._disk.lock(clock, options.timeout_s)
-            self._index = Index(
-                options.cache_dir / "index.sqlite", remote.capabilities.identity
-            )  # fmt: skip
+            self._index = self._disk.open_index(remote.capabilities.identity)
         except BaseException:
             self._disk.close()
             raise
@@ -175,6 +175,8 @@ class Session:
                 clock=self._clock,
                 owner=options.owner,
                 close_wait_s=options.close_wait_s,
+                timeout_s=options.timeout_s,
+                fsync_remote=options.fsync_remote,
                 thread_group=thread_group,
                 given_up=given_up,
             )

@@ -94,7 +94,9 @@ def test_an_interrupt_leaves_nothing_behind(number: signal.Signals) -> None:
     with FakeVOSpace(tokens=["me:token"]) as fake:
         fake.mkdir("users/me")
         with fake.serve() as server:
-            command = [*COMMAND, "service", "--target", f"{service_url(server)}/nodes/users/me"]
+            target = f"{service_url(server)}/nodes/users/me"
+            # A shell lets what it runs in the background ignore SIGINT, and children inherit that.
+            command = ["env", "--default-signal=INT", *COMMAND, "service", "--target", target]
             with subprocess.Popen(
                 command,
                 env=os.environ | {"VOSPACE_TOKEN": "token"},

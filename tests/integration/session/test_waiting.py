@@ -77,10 +77,12 @@ def test_b13_a_hanging_download_times_out_goes_on_and_is_found_by_the_next_read(
     mount.close(handle)
 
 
+@pytest.mark.promise("Reading", "`--strict-timeout`")
 def test_b13_with_strict_timeout_it_is_eagain_although_bytes_come(
     open_stage: Open, clock: ManualClock
 ) -> None:
-    """--strict-timeout counts from the start of the operation, as the sources did."""
+    """A read that has taken longer than `--timeout` as a whole fails with EAGAIN, whether bytes
+    come or not; the download goes on. Beware: Python takes EAGAIN for the end of the file."""
     stage = open_stage("vault", clock=clock, timeout_s=TIMEOUT_S, strict_timeout=True)
     stage.store("/f", DATA)
     mount = stage.mount()
@@ -94,8 +96,10 @@ def test_b13_with_strict_timeout_it_is_eagain_although_bytes_come(
     mount.close(handle)
 
 
+@pytest.mark.promise("Reading", "One slow file")
 def test_r20_a_hanging_get_stops_nobody(stage: Stage) -> None:
-    """With one GET hanging: stat, ls and create beside it, and reads of other open files."""
+    """While the download of a file hangs, its neighbours do not: names are looked up, listed and
+    made, and other files are opened, read and written."""
     stage.store("/slow", DATA)
     stage.store("/open", DATA)
     stage.store("/other", DATA)
@@ -124,11 +128,12 @@ def failing(times: int) -> Fault:
     return Fault("get_node", times=times, before=raising(RemoteUnavailable("out of reach")))
 
 
+@pytest.mark.promise("Reading", "A service that is gone")
 def test_r20_a_service_that_stopped_answering_costs_a_probe_and_no_timeout(
     open_stage: Open,
 ) -> None:
-    """Two failures in a row: from then on nothing is asked but one probe at a time; while it has
-    no answer a miss fails at once, and the first answer ends that."""
+    """After two requests in a row without an answer vofs asks one question at a time; what is not
+    cached fails within a second meanwhile. The first answer ends that."""
     stage = open_stage("vault")
     stage.store("/f", DATA)
     with breaking(stage.remote, SystemClock(), stage.root) as remote:
