@@ -34,6 +34,7 @@ from vofs.core.nodes import NodeKind
 from vofs.core.openflags import Access, access_of
 from vofs.core.uris import ServiceUri
 from vofs.mount.handles import Handles, OpenHandle, Released
+from vofs.mount.inodes import Inodes
 from vofs.mount.namespace import Namespace
 from vofs.mount.properties import Properties
 from vofs.mount.renaming import Renaming
@@ -59,6 +60,7 @@ class Machinery:
         rights: who may change what.
         properties: extended attributes.
         told: sizes that the kernel believes.
+        inodes: numbers of files.
         clock: for times.
         owner: to whom everything belongs.
         close_wait_s: how long close waits for the upload (--close-wait).
@@ -78,6 +80,7 @@ class Machinery:
     rights: Rights
     properties: Properties
     told: ToldSizes
+    inodes: Inodes
     clock: Clock
     owner: MountOwner
     close_wait_s: float

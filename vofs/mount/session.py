@@ -29,11 +29,13 @@ from vofs.cache.tombstones import Tombstones
 from vofs.cache.upload import Uploader
 from vofs.cache.waiting import WaitingPlaces, never
 from vofs.cache.writeback import WriteBack
+from vofs.core import uris
 from vofs.core.errors import NodeBusy, VofsError
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
 from vofs.mount.fileoperations import Machinery
 from vofs.mount.followed import Followed, Parts
+from vofs.mount.inodes import Inodes
 from vofs.mount.namespace import Namespace
 from vofs.mount.operations import VOFS
 from vofs.mount.options import MountOptions
@@ -172,6 +174,7 @@ class Session:
                 rights=rights,
                 properties=properties,
                 told=ToldSizes(self._clock),
+                inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
                 clock=self._clock,
                 owner=options.owner,
                 close_wait_s=options.close_wait_s,
