@@ -196,7 +196,8 @@ def test_attributes_are_believed_for_a_while(stage: Stage) -> None:
 @pytest.mark.promise("Reading", "Slow is not broken")
 def test_slow_is_not_broken(open_stage: Open) -> None:
     """A read fails with ETIMEDOUT when no byte has come for `--timeout` seconds; the download goes
-    on, and reading again finds what came."""
+    on, and reading again finds what came. For two seconds after it the same bytes fail at once,
+    unless some of them came."""
     stage = open_stage("vault", timeout_s=0.2)
     stage.store("/f", OLD)
     mount = stage.mount()
