@@ -404,7 +404,8 @@ class Mounted:
     def ls(self, path: str) -> list[str]:
         handle = int(self.call("opendir", path))
         try:
-            return [name for name in self.call("readdir", handle) if name not in (".", "..")]
+            names = [entry.name for entry in self.call("readdir", handle)]
+            return [name for name in names if name not in (".", "..")]
         finally:
             self.call("releasedir", handle)
 

@@ -8,7 +8,7 @@ makes the file clean.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from vofs.cache.clock import Clock
@@ -17,6 +17,7 @@ from vofs.cache.filecore import BLOCK, FileCore
 from vofs.cache.index import Index
 from vofs.cache.putrecord import PutFate, PutRecord
 from vofs.cache.rows import FileRow
+from vofs.cache.waiting import POLL_S, never
 from vofs.core.errors import (
     ProtocolViolation,
     RemoteFailed,
@@ -223,13 +224,21 @@ class Sending(FileCore):
         finally:
             self.lock.notify_all()
 
-    def wait_stored(self, generation: int, timeout_s: float, *, moving: bool = False) -> bool:
+    def wait_stored(
+        self,
+        generation: int,
+        timeout_s: float,
+        *,
+        moving: bool = False,
+        given_up: Callable[[], bool] = never,
+    ) -> bool:
         """Wait until the changes up to `generation` are on the service, or the upload failed.
 
         Args:
             generation: what is waited for.
             timeout_s: how long; after it the upload goes on by itself.
             moving: the timeout counts from the last progress, not from the call.
+            given_up: whether the process that waits is being killed (R19): as if the time ran out.
 
         Returns:
             False when the time ran out; a file that has lost its name has nothing to wait for.
@@ -249,9 +258,9 @@ class Sending(FileCore):
                     return True
                 since = max(began, self.progress_at) if moving else began
                 remaining = since + timeout_s - self._clock.monotonic()
-                if remaining <= 0:
+                if remaining <= 0 or given_up():
                     return False
-                self.lock.wait(remaining)
+                self.lock.wait(remaining if given_up is never else min(remaining, POLL_S))
             return True
 
     def replaces(self, token: VersionToken) -> None:

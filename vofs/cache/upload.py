@@ -96,7 +96,8 @@ class Uploader:
             file.give_up(Event.CONFLICT, conflict)
             return Outcome(conflict, final=True)
         except VofsError as exc:
-            if not is_final(exc, file.answered_failures + 1):
+            in_doubt = file.upload_state is Upload.IN_DOUBT  # until its fate is known (R1)
+            if in_doubt or not is_final(exc, file.answered_failures + 1):
                 file.note_failure(exc)
                 return Outcome(exc)
             file.give_up(Event.FAIL, exc)

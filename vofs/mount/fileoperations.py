@@ -34,6 +34,7 @@ from vofs.core.nodes import NodeKind
 from vofs.core.openflags import Access, access_of
 from vofs.core.uris import ServiceUri
 from vofs.mount.handles import Handles, OpenHandle, Released
+from vofs.mount.inodes import Inodes
 from vofs.mount.namespace import Namespace
 from vofs.mount.properties import Properties
 from vofs.mount.renaming import Renaming
@@ -59,12 +60,14 @@ class Machinery:
         rights: who may change what.
         properties: extended attributes.
         told: sizes that the kernel believes.
+        inodes: numbers of files.
         clock: for times.
         owner: to whom everything belongs.
         close_wait_s: how long close waits for the upload (--close-wait).
         timeout_s: how long an operation waits without progress (--timeout).
         fsync_remote: fsync waits for the service (--fsync remote).
         thread_group: the process that the current request comes from.
+        given_up: whether that process is being killed (R19).
     """
 
     service: ServiceUri
@@ -77,12 +80,14 @@ class Machinery:
     rights: Rights
     properties: Properties
     told: ToldSizes
+    inodes: Inodes
     clock: Clock
     owner: MountOwner
     close_wait_s: float
     timeout_s: float
     fsync_remote: bool
     thread_group: Callable[[], int]
+    given_up: Callable[[], bool]
 
 
 class FileOperations:
@@ -189,7 +194,9 @@ class FileOperations:
             return
         began = self._parts.clock.monotonic()
         with suppress(UploadFailed, UploadConflict):  # `_report` tells it, once
-            handle.file.wait_stored(handle.flushed_generation, remaining)
+            handle.file.wait_stored(
+                handle.flushed_generation, remaining, given_up=self._parts.given_up
+            )
         handle.waited_s += self._parts.clock.monotonic() - began
 
     def _report(self, handle: OpenHandle) -> None:
@@ -224,7 +231,9 @@ class FileOperations:
         self._parts.writeback.submit(file, flushed=True, urgent=True)
         handle.wrote = False
         try:
-            stored = file.wait_stored(generation, self._parts.timeout_s, moving=True)
+            stored = file.wait_stored(
+                generation, self._parts.timeout_s, moving=True, given_up=self._parts.given_up
+            )
         except (UploadFailed, UploadConflict):
             handle.reported = True
             raise
