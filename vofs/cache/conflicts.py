@@ -15,7 +15,7 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
-from vofs.cache.upload import Outcome
+from vofs.cache.outcome import Outcome
 from vofs.core import uris
 from vofs.core.attributes import version_token
 from vofs.core.conflicts import OnConflict, Resolution, names_beside, resolution
@@ -75,18 +75,18 @@ class Conflicts:
         """
         path = file.path
         if file.is_detached:
-            return Outcome()
+            return Outcome(contact=False)
         if self._table.in_use(path) and not self._closed:
             if file.is_given_up:
                 return self._keep(file, noticed, whole=not file.gaps)
-            return Outcome(waits=True, retry_after_s=LOOK_AGAIN_S)
+            return Outcome(waits=True, retry_after_s=LOOK_AGAIN_S, contact=False)
         try:
             hold = self._gate.hold((path,), 0)
         except NodeBusy:
-            return Outcome(waits=True, retry_after_s=BUSY_DELAY_S)
+            return Outcome(waits=True, retry_after_s=BUSY_DELAY_S, contact=False)
         try:
             if file.path != path or file.is_detached:  # renamed or unlinked before we held it
-                return Outcome(waits=True, retry_after_s=0.0)
+                return Outcome(waits=True, retry_after_s=0.0, contact=False)
             return self._resolve_alone(file, noticed)
         except VofsError as exc:
             wait_s = exc.retry_after_s if isinstance(exc, RemoteUnavailable) else None

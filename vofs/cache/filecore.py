@@ -15,7 +15,8 @@ from vofs.cache.clock import Clock
 from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
-from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.putrecord import PutRecord
+from vofs.cache.rows import FileRow
 from vofs.cache.snapshot import restore, row_of
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life, Upload
@@ -114,6 +115,11 @@ class FileCore:
         """
         with self.lock:
             self.confirmed_at = max(self.confirmed_at, seen_at)
+
+    def wake(self) -> None:
+        """Let whoever waits for something here look again."""
+        with self.lock:
+            self.lock.notify_all()
 
     def sync(self) -> None:
         """fsync(2): the data first, then the row, both on the disk before this returns (R18)."""
