@@ -26,6 +26,7 @@ def test_an_unlinked_open_file_does_not_come_back_over_a_newer_one(
     mount.hide("/b")
     stage.remote.plan(Fault("put_bytes", times=99, before=raising(RemoteUnavailable("down"))))
     mount.put("/b", b"newer")
+    until(lambda: bool(mount.uploads()[0]["attempts"]), "the first try")
     stage.remote.plan(Fault("create_move", before=raising(PermissionDenied("no"))))
     with pytest.raises(PermissionError):
         mount.call("rename", "/a", "/b")
