@@ -67,9 +67,9 @@ def replaced(stage: Stage, clock: ManualClock) -> Mounted:
 def test_r13_a_listing_that_lags_behind_our_upload_drops_nothing(
     vault: Stage, clock: ManualClock
 ) -> None:
-    """Listings of some services (vault) show for a while what we have just replaced. For 15 minutes,
-    or until ours is shown, that is taken for lag and not for somebody's change: sizes are those of
-    our bytes, and what is cached of them stays."""
+    """Listings of some services (vault) show for a while what we have just replaced. For 15
+    minutes, or until ours is shown, that is taken for lag and not for somebody's change: sizes are
+    those of our bytes, and what is cached of them stays."""
     mount = replaced(vault, clock)
     downloads = vault.remote.count("open_bytes")
     assert mount.ls("/") == ["f"]
