@@ -422,7 +422,7 @@ class Stage:
     def __init__(
         self, service: Service, root: str, folder: Path, clock: Clock, **settings: Any
     ) -> None:
-        self.service, self.root, self._folder, self._clock = service, root, folder, clock
+        self.service, self.root, self._folder, self.clock = service, root, folder, clock
         self._settings = settings
         self.remote = FaultyRemote(service.remote)
         self.changes = Changes()
@@ -482,7 +482,7 @@ class Stage:
                "fetch_workers": 3, **self._settings, **settings},
         )  # fmt: skip
         session = Session(
-            options, self.remote, self._clock, thread_group=lambda: 1, credential="a test's",
+            options, self.remote, self.clock, thread_group=lambda: 1, credential="a test's",
             open_disk=partial(FaultyDisk, changes=self.changes),
         )  # fmt: skip
         mounted = Mounted(session, options)
