@@ -115,6 +115,11 @@ class FileCore:
         with self.lock:
             self.confirmed_at = max(self.confirmed_at, seen_at)
 
+    def wake(self) -> None:
+        """Let whoever waits for something here look again."""
+        with self.lock:
+            self.lock.notify_all()
+
     def sync(self) -> None:
         """fsync(2): the data first, then the row, both on the disk before this returns (R18)."""
         self.sync_data()
