@@ -107,6 +107,7 @@ def test_s22_a_hidden_name_is_not_deleted_while_a_rename_may_give_it_back(stage:
     stage.store("/b", b"target")
     mount = stage.mount()
     handle = mount.open("/b")
+    assert mount.call("read", handle, 100, 0) == b"target"
     gate, refuse = HeldAt(), raising(PermissionDenied("no"))
 
     def refuse_late() -> None:
@@ -300,17 +301,18 @@ def test_s31_a_listing_begun_before_a_rename_shows_the_new_name(
 
 def test_s32_a_name_that_comes_back_is_listed_and_can_be_opened(stage: Stage) -> None:
     """R9: the rename over an open file fails, in a directory whose listing is known."""
-    stage.store("/a", b"source")
+    stage.mkdir("/d")
+    stage.store("/d/a", b"source")
     stage.store("/b", b"target")
     mount = stage.mount(attr_ttl_s=60.0, negative_ttl_s=60.0)
-    assert mount.ls("/") == ["a", "b"]
+    assert mount.ls("/") == ["b", "d"]
     handle = mount.open("/b")
     hidden = mount.hide("/b")
     stage.remote.plan(Fault("create_move", before=raising(PermissionDenied("no"))))
     with pytest.raises(PermissionError):
-        mount.call("rename", "/a", "/b")
-    assert mount.ls("/") == ["a", "b"]
-    assert (mount.get("/a"), mount.get("/b")) == (b"source", b"target")
+        mount.call("rename", "/d/a", "/b")
+    assert mount.ls("/") == ["b", "d"]
+    assert (mount.get("/d/a"), mount.get("/b")) == (b"source", b"target")
     mount.call("release", handle)
     mount.call("unlink", hidden)
 

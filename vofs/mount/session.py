@@ -131,7 +131,7 @@ class Session:
         empty = EmptyFiles(remote, self._journal)
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty, clock, confirm_s=options.attr_ttl_s,
-            settle_s=options.settle_s, on_stored=lambda path: self._tree.stored(path),
+            settle_s=options.settle_s, on_stored=lambda path: self._tree.appeared(path),
         )  # fmt: skip
         self._writeback = WriteBack(
             uploader, self._table, gate, clock, threads, workers=options.upload_workers,

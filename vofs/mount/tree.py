@@ -202,10 +202,21 @@ class Tree:
         """
         if self.lookup(path).kind is not NodeKind.CONTAINER:
             raise NotAContainer(path)
-        # Ours first: a file that is stored between the two is in both, never in neither.
-        ours = [local_node(file) for file in self._table.dirty_children(path)]
-        nodes = {node.name: node for node in (*ours, *self._listed(path))}
+        # Ours before: a file that is stored meanwhile is in both, never in neither.  Ours after:
+        # one that was made meanwhile is there, too, and one that went is not.
+        before = self._local_children(path)
+        nodes = self._without_gone(path, before | {node.name: node for node in self._listed(path)})
+        nodes |= self._local_children(path)
         return [nodes[name] for name in sorted(nodes)]
+
+    def _local_children(self, path: str) -> dict[str, NodeInfo]:
+        return {node.name: node for node in map(local_node, self._table.dirty_children(path))}
+
+    def _without_gone(self, path: str, nodes: dict[str, NodeInfo]) -> dict[str, NodeInfo]:
+        """`nodes` but for those whose last change of ours took them away."""
+        with self._lock:
+            gone = {name for name, (_, there) in self._changes.get(path, {}).items() if not there}
+        return {name: node for name, node in nodes.items() if name not in gone}
 
     def _listed(self, path: str) -> list[NodeInfo]:
         """The children that the service has and that are not unlinked here."""
@@ -340,8 +351,8 @@ class Tree:
             self._nodes.pop(path, None)
             self._missing.pop(path, None)
 
-    def stored(self, path: str) -> None:
-        """The bytes of `path` have just arrived on the service: it has a node there now."""
+    def appeared(self, path: str) -> None:
+        """There is a node at `path` now that nobody has seen: stored, moved or given back."""
         with self._lock:
             self._nodes.pop(path, None)
             self._missing.pop(path, None)
