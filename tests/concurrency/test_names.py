@@ -1,4 +1,4 @@
-"""Races of names, staged with gates: scenarios 18 to 33 of docs/concurrency.md."""
+"""Races of names, staged with gates: scenarios 18 to 36 of docs/concurrency.md."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ from vofs.core.attributes import Attributes, MountOwner
 from vofs.core.errors import RemoteUnavailable, VofsError
 from vofs.core.nodes import NodeInfo, VersionToken
 from vofs.core.uris import parse_vospace
+from vofs.locks import assert_none_held
 from vofs.mount.options import MountOptions
 from vofs.mount.session import Session
 from vofs.remote.api import ByteSource, Capabilities, MoveStatus, PutReceipt, Remote
@@ -180,6 +181,7 @@ class FaultyRemote:
             return due
 
     def _call(self, method: str, path: str, call: Callable[[], T]) -> T:
+        assert_none_held(f"{method} {path}")
         if self._dead is not None:
             self._dead()
         fault = self._due(method, path)

@@ -27,6 +27,7 @@ from vofs.core.errors import (
     VersionChanged,
 )
 from vofs.core.nodes import VersionToken
+from vofs.locks import assert_none_held
 from vofs.remote.failures import by_meaning
 from vofs.remote.transport import release, shown
 
@@ -51,6 +52,7 @@ class HttpByteSource:
         left = self._expected
         what = f"bytes from {shown(self._response.url, secret=True)}"
         while left > 0:
+            assert_none_held(what)
             with by_meaning(what, sent=False):
                 chunk: bytes = self._response.raw.read1(_CHUNK, decode_content=False)
             if not chunk:
@@ -124,6 +126,7 @@ class SizedBody:
                 if sent > self._size:
                     raise TransferCorrupted(f"more than the {self._size} bytes announced")
                 self.begun = True
+                assert_none_held("sending a body")
                 yield chunk
             if sent < self._size:
                 raise TransferCorrupted(f"{sent} bytes where {self._size} were announced")
