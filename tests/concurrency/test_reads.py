@@ -162,14 +162,15 @@ def test_s09_of_two_opens_the_one_that_asked_last_is_right(stage: Stage) -> None
     gate = stage.remote.hold_answer("get_node", stage.path("/f"))
     late = Background(lambda: mount.open("/f"))
     gate.wait_until_reached()
-    stage.store("/f", OTHER)
-    assert mount.get("/f") == OTHER
+    other = OTHER + b"longer"
+    stage.store("/f", other)
+    assert mount.get("/f") == other
     gate.open()
     handle = late.result()
     assert isinstance(handle, int)
     try:
-        assert mount.call("read", handle, len(DATA), 0) == OTHER
+        assert mount.call("read", handle, len(other), 0) == other
     except OSError as exc:
         assert "Stale" in str(exc)
-    assert mount.get("/f") == OTHER
+    assert mount.get("/f") == other
     mount.close(handle)
