@@ -44,6 +44,9 @@ class OwnVersions:
         """An upload to `path` has replaced version `old` (None: there was no node) by `ours`."""
         with self._lock:
             memory = stored(self._memories.get(path), old, ours, self._now_s())
+            if memory.is_empty:  # the same bytes again
+                self._memories.pop(path, None)
+                return
             self._memories[path] = memory
             full = len(self._memories) >= self._prune_at
         with self._index.transaction() as connection:
