@@ -65,6 +65,25 @@ class FileRow:
         return self.size if self.whole else sum(stop - start for start, stop, _ in self.spans)
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedRow:
+    """Unsent data that cannot be read, or not all of it.
+
+    Attributes:
+        number: names the data file.
+        path: what the file was called.
+        size: its size in bytes.
+        reason: why it cannot be read.
+        spans: (start, end, dirty) of what was here.
+    """
+
+    number: int
+    path: str
+    size: int
+    reason: str
+    spans: tuple[tuple[int, int, bool], ...]
+
+
 def token_columns(
     token: VersionToken | None,
 ) -> tuple[int | None, str | None, int | None, bool | None]:
