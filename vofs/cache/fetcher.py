@@ -81,11 +81,11 @@ class Fetcher:
         data = file.read(offset, size)
         if data is not None:
             return data
-        while True:
-            self._fetch(file, offset, offset + size, inside=False)
-            data = file.read(offset, size)
-            if data is not None:
-                return data
+        with file.awaiting(offset, offset + size):
+            while data is None:
+                self._fetch(file, offset, offset + size, inside=False)
+                data = file.read(offset, size)
+        return data
 
     def fill(self, file: CachedFile, *, inside: bool) -> None:
         """Download everything that is missing in `file`, and wait for it.
@@ -98,8 +98,9 @@ class Fetcher:
         Raises:
             VofsError: as for `read`.
         """
-        while file.gaps:
-            self._fetch(file, 0, file.size, inside=inside)
+        with file.filling():
+            while file.gaps:
+                self._fetch(file, 0, file.size, inside=inside)
 
     def _fetch(self, file: CachedFile, start: int, end: int, *, inside: bool) -> None:
         """Claim, start what nobody downloads yet, and wait until something came of it."""

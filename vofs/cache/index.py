@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vofs.cache import coldrows
 from vofs.cache.rows import COLUMNS, FileRow, PutRecord, file_row, token_columns, values
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable
 from vofs.core.nodes import VersionToken
@@ -49,10 +50,9 @@ CREATE TABLE file (
     state TEXT NOT NULL DEFAULT '',         -- '', 'failed' or 'conflict'
     error TEXT NOT NULL DEFAULT '',         -- the last error of an upload
     attempts INTEGER NOT NULL DEFAULT 0,
-    present_bytes INTEGER NOT NULL DEFAULT 0, -- as of the last save
-    used_at INTEGER NOT NULL DEFAULT 0       -- counts saves: the order of use
+    present_bytes INTEGER NOT NULL DEFAULT 0, -- space that its data file takes, as of the last save
+    used_at INTEGER NOT NULL DEFAULT 0       -- the order of use, see space.py
 );
-CREATE INDEX file_by_use ON file (used_at);
 -- spans of files that are not whole: appended by each write, rewritten when the file is saved
 CREATE TABLE span (number INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
     dirty INTEGER NOT NULL);
@@ -87,6 +87,8 @@ class Index:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
             self._prepare(path, identity)
+            for statement in coldrows.SCHEMA.split(";\n"):
+                self._connection.execute(statement)
         except BaseException as exc:
             self._connection.close()
             if isinstance(exc, sqlite3.Error):
@@ -167,11 +169,6 @@ class Index:
             ).fetchall()
             return [file_row(connection, row) for row in rows]
 
-    def numbers(self) -> set[int]:
-        """The numbers of all rows."""
-        with self.transaction() as connection:
-            return {row[0] for row in connection.execute("SELECT number FROM file")}
-
     def insert(self, row: FileRow, create_data: Callable[[int], None]) -> tuple[FileRow, bool]:
         """Store a new row, or find the one that is there.
 
@@ -187,8 +184,12 @@ class Index:
             return _insert(connection, row, create_data)
 
     def replace(self, row: FileRow, create_data: Callable[[int], None]) -> FileRow:
-        """Give the file of `row` a new number and a new data file, in one step (R12)."""
+        """Give the file of `row` a new number and a new data file, in one step (R12).
+
+        The caller takes what the old data file holds off the count.
+        """
         with self.transaction() as connection:
+            connection.execute("UPDATE file SET present_bytes=0 WHERE path=?", (row.path,))
             delete_file(connection, row.path)
             return _insert(connection, row, create_data)[0]
 
@@ -205,26 +206,27 @@ class Index:
                 connection.execute("DELETE FROM tombstone WHERE path=?", (row.path,))
             delete_number(connection, row.number)
             connection.execute(
-                f"INSERT INTO file ({COLUMNS}) VALUES (?{', ?' * 18})", (row.number, *values(row))
+                f"INSERT INTO file ({COLUMNS}) VALUES (?{', ?' * 20})", (row.number, *values(row))
             )
             connection.executemany(
                 "INSERT INTO span VALUES (?, ?, ?, ?)", [(row.number, *span) for span in row.spans]
             )
 
-    def save(self, row: FileRow, *, durable: bool = False) -> None:
+    def save(self, row: FileRow, *, durable: bool = False) -> bool:
         """Replace all that is known of one file, spans included; a file without a row is let be.
 
         The path is not written: only `rename` changes it, so a save that was under way during a
         rename cannot bring the old name back.
+
+        Returns:
+            Whether there is a row.
         """
         assignments = ", ".join(
             f"{name.strip()}=?" for name in COLUMNS.split(",")[2:]
         )  # fmt: skip
         with self.transaction(durable=durable) as connection:
             changed = connection.execute(
-                f"UPDATE file SET {assignments}, present_bytes=?,"
-                " used_at=1 + (SELECT max(used_at) FROM file) WHERE number=?",
-                (*values(row)[1:], row.present_bytes, row.number),
+                f"UPDATE file SET {assignments} WHERE number=?", (*values(row)[1:], row.number)
             ).rowcount
             connection.execute("DELETE FROM span WHERE number=?", (row.number,))
             if changed:
@@ -232,6 +234,7 @@ class Index:
                     "INSERT INTO span VALUES (?, ?, ?, ?)",
                     [(row.number, start, stop, dirty) for start, stop, dirty in row.spans],
                 )
+            return changed > 0
 
     def mark_dirty(self, number: int, generation: int, *, whole: bool) -> None:
         """Commit that the file is about to change, before its first changed byte is written."""
@@ -262,18 +265,17 @@ class Index:
                 (put.generation, put.size, put.md5, number),
             )
 
-    def used_bytes(self) -> int:
-        """Bytes of all files, as of their last save."""
+    def clean_below(self, path: str) -> list[str]:
+        """The paths of all clean files at and below `path`."""
         with self.transaction() as connection:
-            return int(connection.execute("SELECT total(present_bytes) FROM file").fetchone()[0])
-
-    def clean_by_age(self) -> list[tuple[str, int]]:
-        """Path and bytes of all clean files, least recently used first."""
-        with self.transaction() as connection:
-            return connection.execute(
-                "SELECT path, present_bytes FROM file WHERE generation = stored_generation"
-                " ORDER BY used_at"
-            ).fetchall()
+            return [
+                found
+                for (found,) in connection.execute(
+                    "SELECT path FROM file WHERE generation = stored_generation"
+                    " AND (path=? OR (path >= ? AND path < ?))",
+                    (path, *_below(path)),
+                )
+            ]
 
     def delete_clean(self, path: str) -> int | None:
         """Drop the row of a clean file; returns its number, or None when it is not clean."""
@@ -303,7 +305,7 @@ def _insert(
     connection: sqlite3.Connection, row: FileRow, create_data: Callable[[int], None]
 ) -> tuple[FileRow, bool]:
     added = connection.execute(
-        f"INSERT INTO file ({COLUMNS}) VALUES (NULL{', ?' * 18}) ON CONFLICT (path) DO NOTHING",
+        f"INSERT INTO file ({COLUMNS}) VALUES (NULL{', ?' * 20}) ON CONFLICT (path) DO NOTHING",
         values(row),
     ).rowcount
     stored = connection.execute(f"SELECT {COLUMNS} FROM file WHERE path=?", (row.path,)).fetchone()
@@ -342,12 +344,17 @@ def rename_files(connection: sqlite3.Connection, source: str, destination: str) 
     """
     if source == destination:
         return
-    below = f"{source}/"
     moved = connection.execute(
         "SELECT number, path FROM file WHERE path=? OR (path >= ? AND path < ?)",
-        (source, below, f"{source}0"),  # "0" is the character after "/"
+        (source, *_below(source)),
     ).fetchall()
     for number, path in moved:
         target = destination + path[len(source) :]
         delete_file(connection, target)
         connection.execute("UPDATE file SET path=? WHERE number=?", (target, number))
+
+
+def _below(path: str) -> tuple[str, str]:
+    """The range of all paths below `path`; "0" is the character after "/"."""
+    stem = path.rstrip("/")
+    return f"{stem}/", f"{stem}0"

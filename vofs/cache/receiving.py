@@ -8,30 +8,36 @@ mixes two versions (R12).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
-from vofs.cache.filecore import FileCore
+from vofs.cache.evictable import Evictable
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
+from vofs.cache.space import Need, Space
 from vofs.core import fetchplan
 from vofs.core.errors import VofsError
 from vofs.core.filestate import Claim, FileState
 from vofs.core.nodes import VersionToken
+from vofs.core.spans import Span
 
 FAILURES_KEPT = 16
+WHOLE = 1 << 63  # behind the end of any file
 
 
-class Receiving(FileCore):
+class Receiving(Evictable):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
-        super().__init__(row, disk, index, clock)
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
+        super().__init__(row, disk, index, clock, space)
         self._failures: deque[tuple[int, Claim, VofsError]] = deque(maxlen=FAILURES_KEPT)
         self._failure_count = 0
         self._pattern = fetchplan.ReadPattern()
+        self._filling = 0
 
     def claim_missing(
         self, start: int, end: int, *, ranges: bool
@@ -46,24 +52,64 @@ class Receiving(FileCore):
             if not free:
                 return [], self.state.base
             size, wanted = self.state.size, free[0][0]
-            span, self._pattern = fetchplan.plan(self._pattern, wanted, end, size, ranges=ranges)
-            return self.state.claim(*span), self.state.base
+            span, self._pattern = fetchplan.plan(
+                self._pattern, wanted, end, size, ranges=ranges, most=self._space.ahead_bytes()
+            )
+            claims = self.state.claim(*span)
+            self._space.downloading(self.number, True)
+            return claims, self.state.base
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Keep all that is here, and all that comes, until the block ends: an upload needs it."""
+        with self.lock:
+            self._filling += 1
+            pin = self.state.pin(0, WHOLE)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._filling -= 1
+                self.state.unpin(pin)
 
     def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
         """Store downloaded bytes where they are still wanted, and wake who waits for them.
 
         Returns:
-            False when the claim is dead and the download of no more use.
+            False when the claim is dead and the download of no more use, or when nobody waits for
+            these bytes yet and there is no room for more.
+
+        Raises:
+            CacheFull: there is no room for what an upload needs.
         """
-        with self.lock:
+        need = self._need_of(offset, offset + len(chunk))
+        with self._space.reserved(len(chunk), need) as granted, self.lock:
+            if not granted:
+                return False
             spans = self.state.acceptable(claim, offset, offset + len(chunk))
             view = memoryview(chunk)
             for start, end in spans:
                 self._data.write(start, view[start - offset : end - offset])
             self.state.accepted(spans)
+            self._came(spans)
             self.progress_at = self._clock.monotonic()
             self.lock.notify_all()
             return self.state.is_live(claim)
+
+    def _need_of(self, start: int, end: int) -> Need:
+        """Who needs [start, end)."""
+        with self.lock:
+            if self._filling:
+                return Need.KEPT
+            return Need.AWAITED if self.state.is_pinned(start, end) else Need.AHEAD
+
+    def _came(self, spans: list[Span]) -> None:
+        """Bytes of the base version have come: it is still there.  Lock held."""
+        self._proven_at = self._clock.monotonic()
+        self._account()
+        for span in spans:
+            self.used_at = self._space.used(self, *span)
+        self._offer_again()
 
     def first_gap(self, claims: list[Claim]) -> int:
         """The first byte of the claims that has not come yet, or their end."""
@@ -77,6 +123,7 @@ class Receiving(FileCore):
         """Give a claim up; with a failure, every waiter for its bytes gets that."""
         with self.lock:
             self.state.release(claim)
+            self._space.downloading(self.number, self.state.claimed)
             if failure is not None:
                 self._failure_count += 1
                 self._failures.append((self._failure_count, claim, failure))
@@ -144,11 +191,14 @@ class Receiving(FileCore):
 
         The row is replaced first; when that fails, the file stays as it was.  Lock held.
         """
-        row = replace(self._row(state), whole=state.is_whole)
+        row = replace(self._row(state), whole=state.is_whole, present_bytes=0)
         stored = self._index.replace(row, self._disk.create_data)
         old_number, old_data = self.number, self._data
         self.number, self.state, self._row_whole = stored.number, state, row.whole
         self._data = self._disk.open_data(stored.number, create=False)
         self._data.truncate(state.size)
+        self._row_promises, self._row_bytes, self._charged = row.whole, 0, 0
         old_data.close()
         self._disk.remove_data(old_number)
+        self._space.renumbered(self, old_number)
+        self._account()

@@ -15,7 +15,7 @@ from vofs.core.nodes import VersionToken
 COLUMNS = (
     "number, path, size, backing_end, generation, stored_generation, whole, base_length, base_md5,"
     " base_date_ms, base_md5_proves, mtime_ns, mode, put_generation, put_size, put_md5, state,"
-    " error, attempts"
+    " error, attempts, present_bytes, used_at"
 )
 
 
@@ -50,6 +50,8 @@ class FileRow:
         mode: permission bits asked for at creation, or None.
         error: the last error of an upload.
         attempts: how many uploads failed in a row.
+        present_bytes: space that the data file takes, as of the last save.
+        used_at: when it was used last, in the ticks of `Space`.
     """
 
     number: int
@@ -67,11 +69,8 @@ class FileRow:
     error: str = ""
     attempts: int = 0
     spans: tuple[tuple[int, int, bool], ...] = ()
-
-    @property
-    def present_bytes(self) -> int:
-        """How many bytes of the file are here."""
-        return self.size if self.whole else sum(stop - start for start, stop, _ in self.spans)
+    present_bytes: int = 0
+    used_at: int = 0
 
 
 def token_columns(
@@ -102,18 +101,19 @@ def values(row: FileRow) -> tuple[object, ...]:
     return (
         row.path, row.size, row.backing_end, row.generation, row.stored_generation, row.whole,
         *token_columns(row.base), row.mtime_ns, row.mode, *put, row.state, row.error, row.attempts,
+        row.present_bytes, row.used_at,
     )  # fmt: skip
 
 
 def file_row(connection: sqlite3.Connection, row: tuple[Any, ...]) -> FileRow:
     """The value of one fetched row, with its spans."""
     (number, path, size, backing_end, generation, stored, whole, *base) = row[:11]
-    mtime_ns, mode, put_generation, put_size, put_md5, state, error, attempts = row[11:]
+    mtime_ns, mode, put_generation, put_size, put_md5, state, error, attempts, *held = row[11:]
     spans = connection.execute("SELECT start, stop, dirty FROM span WHERE number=?", (number,))
     put = None if put_generation is None else PutRecord(put_generation, put_size, put_md5)
     return FileRow(
         number, path, size, backing_end, generation, stored, bool(whole), token_of(base),
         mtime_ns, mode, put,
         state, error, attempts,
-        tuple((start, stop, bool(dirty)) for start, stop, dirty in spans),
+        tuple((start, stop, bool(dirty)) for start, stop, dirty in spans), *held,
     )  # fmt: skip

@@ -25,18 +25,24 @@ def row_of(
     put: PutRecord | None,
     error: str,
     attempts: int,
+    present_bytes: int,
+    used_at: int,
 ) -> FileRow:
     """The row that describes `state`; the other arguments are those of `FileRow`."""
-    clean = state.present.copy()
-    for span in state.dirty:
-        clean.remove(*span)
-    spans = [(start, end, True) for start, end in state.dirty]
-    spans += [(start, end, False) for start, end in clean]
     return FileRow(
         number, path, state.size, state.backing_end, state.generation, state.stored_generation,
         whole, state.base, mtime_ns, mode, put, KEPT_STATES.get(state.upload, ""), error,
-        attempts, () if whole else tuple(spans),
+        attempts, () if whole else spans_of(state), present_bytes, used_at,
     )  # fmt: skip
+
+
+def spans_of(state: FileState) -> tuple[tuple[int, int, bool], ...]:
+    """What is here of a file, each span with whether it is dirty."""
+    clean = state.present.copy()
+    for span in state.dirty:
+        clean.remove(*span)
+    dirty = [(start, end, True) for start, end in state.dirty]
+    return tuple(dirty + [(start, end, False) for start, end in clean])
 
 
 def restore(row: FileRow, data: DataFile) -> FileState:
