@@ -21,12 +21,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from fakevospace import FakeVOSpace
+from tests.support.faultydisk import Changes, FaultyDisk
 from vofs.cache.clock import Clock, SystemClock
 from vofs.cache.index import Index
 from vofs.cache.journal import Intent, Journal, Tombstone
@@ -93,7 +95,8 @@ class Fault:
     """What happens to the `nth` call (from 1) of `method` whose first argument is `path`.
 
     Attributes:
-        method: of `Remote`; "*" for the n-th call of anything.
+        method: of `Remote`; "put_body" for the moment when half the body of a PUT has left; "*" for
+            the n-th of anything.
         nth: which call of those that match.
         path: the first argument, None for any.
         times: how many calls from the nth on.
@@ -226,7 +229,24 @@ class FaultyRemote:
         )
 
     def put_bytes(self, path: str, body: Iterable[bytes], size: int) -> PutReceipt:
-        return self._call("put_bytes", path, lambda: self._inner.put_bytes(path, body, size))
+        return self._call(
+            "put_bytes",
+            path,
+            lambda: self._inner.put_bytes(path, self._halved(path, body, size), size),
+        )
+
+    def _halved(self, path: str, body: Iterable[bytes], size: int) -> Iterator[bytes]:
+        """The body, with a stop for faults after its first half."""
+        half, sent = size // 2, 0
+        for chunk in body:
+            rest = chunk
+            if sent < half <= sent + len(chunk):
+                yield chunk[: half - sent]
+                self._call("put_body", path, lambda: None)
+                rest = chunk[half - sent :]
+            if rest:
+                yield rest
+            sent += len(chunk)
 
     def close(self) -> None:
         """The service outlives the session."""
@@ -302,8 +322,14 @@ class Mounted:
             self.control(command="leave")
         self.stop()
 
+    def step(self) -> bool:
+        """Carry out one upload that is due, in this thread; False when there is none."""
+        return self.session._writeback.step()
+
     def control(self, **request: Any) -> dict[str, Any]:
-        """Ask the control socket."""
+        """Ask the control socket, or without threads what is behind it."""
+        if not self._started:
+            return self.session._control.answer(request)
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE_S)
             connection.connect(str(self.options.control_dir / "control"))
@@ -378,7 +404,8 @@ class Mounted:
     def ls(self, path: str) -> list[str]:
         handle = int(self.call("opendir", path))
         try:
-            return [name for name in self.call("readdir", handle) if name not in (".", "..")]
+            names = [entry.name for entry in self.call("readdir", handle)]
+            return [name for name in names if name not in (".", "..")]
         finally:
             self.call("releasedir", handle)
 
@@ -405,6 +432,7 @@ class Stage:
         self.service, self.root, self._folder, self._clock = service, root, folder, clock
         self._settings = settings
         self.remote = FaultyRemote(service.remote)
+        self.changes = Changes()
         self._mounts: list[Mounted] = []
         self._caches = [folder / "cache-0"]
         service.fake.mkdir(root)
@@ -461,8 +489,9 @@ class Stage:
                "fetch_workers": 3, **self._settings, **settings},
         )  # fmt: skip
         session = Session(
-            options, self.remote, self._clock, thread_group=lambda: 1, credential="a test's"
-        )
+            options, self.remote, self._clock, thread_group=lambda: 1, credential="a test's",
+            open_disk=partial(FaultyDisk, changes=self.changes),
+        )  # fmt: skip
         mounted = Mounted(session, options)
         self._mounts.append(mounted)
         return mounted.start() if threads else mounted
@@ -470,7 +499,8 @@ class Stage:
     def kill(self) -> None:
         """kill -9, now: what the cache directory holds is all that is left."""
         copy = self._folder / f"cache-{len(self._caches)}"
-        shutil.copytree(self.cache_dir, copy)
+        with self.changes.still():
+            shutil.copytree(self.cache_dir, copy)
         copy.chmod(0o700)
         self._caches.append(copy)
         self.remote.die()
@@ -494,6 +524,7 @@ class Stage:
         for mounted in self._mounts:
             mounted.leave()
         self.remote = FaultyRemote(self.service.remote)
+        self.changes = Changes()
         return self.mount(**settings)
 
     def close(self) -> None:

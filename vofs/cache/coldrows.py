@@ -11,19 +11,6 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SCHEMA = """
--- clean rows from the longest unused on, with what their data files take
-CREATE INDEX IF NOT EXISTS clean_by_use ON file (used_at, present_bytes)
-    WHERE generation = stored_generation;
-CREATE INDEX IF NOT EXISTS dirty_files ON file (number) WHERE generation != stored_generation;
--- data files to be removed: their rows are gone
-CREATE TABLE IF NOT EXISTS leftover (number INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
-CREATE TRIGGER IF NOT EXISTS file_gone AFTER DELETE ON file BEGIN
-    INSERT OR REPLACE INTO leftover VALUES (OLD.number, OLD.present_bytes); END;
-CREATE TRIGGER IF NOT EXISTS file_back AFTER INSERT ON file BEGIN
-    DELETE FROM leftover WHERE number = NEW.number; END;
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class ColdFile:
@@ -75,7 +62,9 @@ def usage(connection: sqlite3.Connection) -> tuple[int, int]:
 def leftovers(connection: sqlite3.Connection, after: int, most: int) -> list[tuple[int, int]]:
     """Within a transaction: number and bytes of data files without a row, numbers above `after`."""
     return connection.execute(
-        "SELECT number, bytes FROM leftover WHERE number > ? ORDER BY number LIMIT ?", (after, most)
+        "SELECT number, bytes FROM leftover WHERE number > ?"
+        " AND number NOT IN (SELECT number FROM damaged) ORDER BY number LIMIT ?",
+        (after, most),
     ).fetchall()
 
 

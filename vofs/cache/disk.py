@@ -20,6 +20,7 @@ from pathlib import Path
 
 from vofs.cache.clock import Clock
 from vofs.cache.datafile import DataFile, local_errors
+from vofs.cache.index import Index
 from vofs.core.errors import CacheFull, MountUnusable
 
 LOCK_POLL_S = 0.05
@@ -97,6 +98,10 @@ class Disk:
             else:
                 self._lock_fd = descriptor
                 return
+
+    def open_index(self, identity: str) -> Index:
+        """The index of this cache, made when missing; see `Index` for what it raises."""
+        return Index(self.root / "index.sqlite", identity)
 
     def open_data(self, number: int, *, create: bool) -> DataFile:
         """Open the data file `number`.

@@ -25,6 +25,8 @@ def row_of(
     put: PutRecord | None,
     error: str,
     attempts: int,
+    durable_generation: int,
+    losses: int,
     present_bytes: int,
     used_at: int,
 ) -> FileRow:
@@ -32,7 +34,8 @@ def row_of(
     return FileRow(
         number, path, state.size, state.backing_end, state.generation, state.stored_generation,
         whole, state.base, mtime_ns, mode, put, KEPT_STATES.get(state.upload, ""), error,
-        attempts, () if whole else spans_of(state), present_bytes, used_at,
+        attempts, durable_generation, losses, () if whole else spans_of(state), present_bytes,
+        used_at,
     )  # fmt: skip
 
 

@@ -21,8 +21,8 @@ from dataclasses import replace
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.gate import Hold
-from vofs.cache.index import delete_file, rename_files, set_base
 from vofs.cache.journal import Intent, Tombstone, add_tombstone, end_intent
+from vofs.cache.rowchanges import delete_file, rename_files, set_base
 from vofs.core import uris
 from vofs.core.attributes import version_token
 from vofs.core.errnos import error_from_fault

@@ -1,0 +1,169 @@
+"""A cache directory that can fail at any change, or be left as a killed process leaves it.
+
+`FaultyDisk` is a `Disk`, with its index and its data files, whose every change passes `Changes`:
+each write, truncation, creation and removal, each fdatasync, and each commit that changes a row.
+There a test plans what happens before a change, after it, or in the middle of a write.
+
+Changes happen one at a time.  So a copy of the directory that is made at one of them, or while they
+are `still`, is of one moment, like what is left behind by kill -9.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vofs.cache.datafile import DataFile
+from vofs.cache.disk import Disk
+from vofs.cache.index import Index
+
+Act = Callable[[], None]
+COMMIT, WRITE, TRUNCATE, SYNC = "commit", "write", "truncate", "fdatasync"
+CREATE, REMOVE, ASIDE, PUNCH = "create", "remove", "aside", "punch"
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFault:
+    """What happens at the `nth` change (from 1) of the kind `name`.
+
+    Attributes:
+        nth: which of those that match.
+        name: one of the constants above, or "*" for any.
+        times: how many from the nth on.
+        before: runs when nothing is changed yet; may raise.
+        midway: of a write, runs when the first half is in the file; may raise.
+        after: runs when all is done; may raise.
+    """
+
+    nth: int = 1
+    name: str = "*"
+    times: int = 1
+    before: Act | None = None
+    midway: Act | None = None
+    after: Act | None = None
+
+
+class Changes:
+    """Counts the changes of a cache directory and lets what is planned happen at them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._faults: list[tuple[DiskFault, list[int]]] = []
+        self.made: list[str] = []
+
+    def plan(self, *faults: DiskFault) -> None:
+        """Add faults; they count from now."""
+        with self._lock:
+            self._faults += [(fault, [0]) for fault in faults]
+
+    def heal(self) -> None:
+        """Nothing fails any more."""
+        with self._lock:
+            self._faults.clear()
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Nothing changes meanwhile."""
+        with self._lock:
+            yield
+
+    @contextmanager
+    def change(self, name: str) -> Iterator[DiskFault | None]:
+        """One change is made inside; yields the fault that is due at it."""
+        with self._lock:
+            self.made.append(name)
+            due = None
+            for fault, seen in self._faults:
+                if fault.name in (name, "*"):
+                    seen[0] += 1
+                    if fault.nth <= seen[0] < fault.nth + fault.times and due is None:
+                        due = fault
+            if due is not None and due.before is not None:
+                due.before()
+            yield due
+            if due is not None and due.after is not None:
+                due.after()
+
+
+class FaultyDataFile(DataFile):
+    """A data file whose changes pass `changes`.
+
+    Args:
+        taken: the open file that this object takes over.
+        changes: counts them.
+    """
+
+    def __init__(self, taken: DataFile, changes: Changes) -> None:
+        super().__init__(taken._descriptor)
+        self._changes = changes
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        with self._changes.change(WRITE) as due:
+            if due is not None and due.midway is not None:
+                half = len(data) // 2
+                super().write(offset, memoryview(data)[:half])
+                due.midway()
+            super().write(offset, data)
+
+    def truncate(self, size: int) -> None:
+        with self._changes.change(TRUNCATE):
+            super().truncate(size)
+
+    def punch(self, start: int, end: int) -> bool:
+        with self._changes.change(PUNCH):
+            return super().punch(start, end)
+
+    def sync(self) -> None:
+        with self._changes.change(SYNC):
+            super().sync()
+
+    def duplicate(self) -> DataFile:
+        return FaultyDataFile(DataFile(os.dup(self._descriptor)), self._changes)
+
+
+class FaultyIndex(Index):
+    """An index whose commits pass `changes`, if they change anything."""
+
+    def __init__(self, path: Path, identity: str, changes: Changes) -> None:
+        self._changes = changes
+        super().__init__(path, identity)
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        with ExitStack() as stack:
+            connection = stack.enter_context(super().transaction(durable=durable))
+            rows = connection.total_changes
+            yield connection
+            if connection.total_changes != rows:
+                with self._changes.change(COMMIT):
+                    stack.close()
+
+
+class FaultyDisk(Disk):
+    """A cache directory whose changes pass `changes`; the other arguments are those of `Disk`."""
+
+    def __init__(self, root: Path, min_free_bytes: int, changes: Changes) -> None:
+        self._changes = changes
+        super().__init__(root, min_free_bytes)
+
+    def open_index(self, identity: str) -> Index:
+        return FaultyIndex(self.root / "index.sqlite", identity, self._changes)
+
+    def open_data(self, number: int, *, create: bool) -> DataFile:
+        if not create:
+            return FaultyDataFile(super().open_data(number, create=False), self._changes)
+        with self._changes.change(CREATE):
+            return FaultyDataFile(super().open_data(number, create=True), self._changes)
+
+    def open_aside(self) -> DataFile:
+        with self._changes.change(ASIDE):
+            return FaultyDataFile(super().open_aside(), self._changes)
+
+    def remove_data(self, number: int) -> None:
+        with self._changes.change(REMOVE):
+            super().remove_data(number)
