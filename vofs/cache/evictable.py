@@ -72,6 +72,14 @@ class Evictable(FileCore):
             self._charged = size
             self._space.charge(self.number, size)
 
+    def _came(self, spans: list[Span]) -> None:
+        """Bytes of the base version have come: it is still there.  Lock held."""
+        self._proven_at = self._clock.monotonic()
+        self._account()
+        for span in spans:
+            self.used_at = self._space.used(self, *span)
+        self._offer_again()
+
     def _offer_again(self) -> None:
         """What could not be evicted when its turn came is offered again."""
         if self._unlisted:
@@ -158,7 +166,7 @@ class Evictable(FileCore):
             start, end = block * BLOCK, (block + 1) * BLOCK
             if not listed and self._space.is_listed(self, block):
                 continue
-            if self.state.is_pinned(start, end):
+            if self.state.is_pinned(start, end) or self._is_held_back(start, end):
                 self._space.used(self, start, end)
             elif self.state.evictable(start, end):
                 first = runs.pop()[0] if runs and runs[-1][1] == start else start
@@ -172,6 +180,10 @@ class Evictable(FileCore):
         self._punch(runs)
         self._account()
         return max(0, before - self._charged)
+
+    def _is_held_back(self, start: int, end: int) -> bool:
+        """Whether bytes of [start, end) are in the data file that are not present yet."""
+        return False
 
     def _promise_nothing_clean(self) -> None:
         """R12: before any hole is punched, the row stops saying that clean bytes are here."""

@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import replace
 
 from vofs.cache.clock import Clock
+from vofs.cache.content import Content
 from vofs.cache.disk import Disk
-from vofs.cache.evictable import Evictable
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
 from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
 from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
-from vofs.core.filestate import Claim, FileState
+from vofs.core.filestate import Claim
 from vofs.core.nodes import VersionToken
 from vofs.core.patience import TimedOutSpans
 from vofs.core.spans import Span
@@ -31,7 +29,7 @@ FAILURES_KEPT = 16
 WHOLE = 1 << 63  # behind the end of any file
 
 
-class Receiving(Evictable):
+class Receiving(Content):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
     def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
@@ -50,8 +48,12 @@ class Receiving(Evictable):
 
         Returns:
             The new claims, empty when others download it all, and the version they want.
+
+        Raises:
+            TransferCorrupted: what comes is another thing each time (R13).
         """
         with self.lock:
+            self._require_good()
             free = self.state.unclaimed(start, end)
             if not free:
                 return [], self.state.base
@@ -95,8 +97,7 @@ class Receiving(Evictable):
             view = memoryview(chunk)
             for start, end in spans:
                 self._data.write(start, view[start - offset : end - offset])
-            self.state.accepted(spans)
-            self._came(spans)
+            self._arrived(claim, spans)
             self._note_progress(claim)
             self.lock.notify_all()
             return self.state.is_live(claim)
@@ -107,14 +108,6 @@ class Receiving(Evictable):
             if self._filling:
                 return Need.KEPT
             return Need.AWAITED if self.state.is_pinned(start, end) else Need.AHEAD
-
-    def _came(self, spans: list[Span]) -> None:
-        """Bytes of the base version have come: it is still there.  Lock held."""
-        self._proven_at = self._clock.monotonic()
-        self._account()
-        for span in spans:
-            self.used_at = self._space.used(self, *span)
-        self._offer_again()
 
     def _note_progress(self, claim: Claim) -> None:
         """Bytes came for `claim`, wanted or not.  Lock held."""
@@ -131,8 +124,15 @@ class Receiving(Evictable):
             return claims[-1].end
 
     def release_claim(self, claim: Claim, failure: VofsError | None) -> None:
-        """Give a claim up; with a failure, every waiter for its bytes gets that."""
+        """Give a claim up; with a failure, every waiter for its bytes gets that.
+
+        Bytes that are still held back go with a failure; without one, who brought them vouches.
+        """
         with self.lock:
+            if self._held and self._held[0][0] is claim:
+                if failure is None:
+                    self._release_held()
+                self._held = []
             self.state.release(claim)
             self._space.downloading(self.number, self.state.claimed)
             self._moved_at.pop(claim, None)
@@ -221,26 +221,6 @@ class Receiving(Evictable):
                     self.state.base = token
                     self._save()
                 return True
-            fresh = deepcopy(self.state)
-            fresh.rebase(token)
-            self._take_new_data_file(fresh)
+            self._take_new_version(token)
             self.mtime_ns = mtime_ns
-            self.lock.notify_all()
             return False
-
-    def _take_new_data_file(self, state: FileState) -> None:
-        """R12: a new version is a new data file, whose number was never used.
-
-        The row is replaced first; when that fails, the file stays as it was.  Lock held.
-        """
-        row = replace(self._row(state), whole=state.is_whole, present_bytes=0)
-        stored = self._index.replace(row, self._disk.create_data)
-        old_number, old_data = self.number, self._data
-        self.number, self.state, self._row_whole = stored.number, state, row.whole
-        self._data = self._disk.open_data(stored.number, create=False)
-        self._data.truncate(state.size)
-        self._row_promises, self._row_bytes, self._charged = row.whole, 0, 0
-        old_data.close()
-        self._disk.remove_data(old_number)
-        self._space.renumbered(self, old_number)
-        self._account()

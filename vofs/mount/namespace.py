@@ -19,8 +19,8 @@ from dataclasses import replace
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import RECREATE
 from vofs.cache.journal import Intent, end_intent
+from vofs.cache.putrecord import PutRecord
 from vofs.cache.rowchanges import delete_file
-from vofs.cache.rows import PutRecord
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
     ContainerNotEmpty,
