@@ -404,3 +404,4 @@ class FileTable:
         for file in files:
             file.save()
             file.close()
+            file.uncounted()
