@@ -186,11 +186,16 @@ class Evictable(FileCore):
         return False
 
     def _promise_nothing_clean(self) -> None:
-        """R12: before any hole is punched, the row stops saying that clean bytes are here."""
+        """R12: before any hole is punched, the row stops saying that clean bytes are here.
+
+        Of a changed file on the disk itself: what a power loss leaves of it is sent (R5), and a
+        hole must not come to be taken for something that was written.
+        """
         if not self._row_promises:
             return
         dirty = tuple((start, end, True) for start, end in self.state.dirty)
-        self._index.save(replace(self._row(), whole=False, spans=dirty, present_bytes=0))
+        row = replace(self._row(), whole=False, spans=dirty, present_bytes=0)
+        self._index.save(row, durable=self.state.is_dirty)
         self._row_whole = self._row_promises = False
         self._row_bytes = 0
 

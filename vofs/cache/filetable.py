@@ -73,6 +73,7 @@ class FileTable:
                 log.error("unsent data of %s cannot be read: %s", row.path, exc)
                 self.damaged[row.path] = str(exc)
                 continue
+            file.check_copy()
             with self._lock:
                 self._by_path[row.path] = file
                 self._uses[file] = 0
@@ -193,6 +194,7 @@ class FileTable:
             file = self._open(row)
             file.counted(row.present_bytes)
             file.forget_all()
+        file.check_copy()
         with self._lock:
             self._by_path[row.path] = file
             self._uses[file] = 1
