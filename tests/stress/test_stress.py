@@ -73,7 +73,8 @@ def run_workload(mount: Mounted, expected: Path, seconds: float) -> dict[str, ob
     ) as process:
         assert process.stdout is not None
         lines: Queue[str] = Queue()
-        reading = threading.Thread(target=lambda: [lines.put(line) for line in process.stdout])
+        output = process.stdout
+        reading = threading.Thread(target=lambda: list(map(lines.put, output)))
         reading.start()
         try:
             return watch(lines)

@@ -130,7 +130,7 @@ class Workload:
                 file.alone = False
                 self._turn.notify_all()
 
-    def insist(self, change: Callable[[], None], done: int | None = None) -> None:
+    def insist(self, change: Callable[[], object], done: int | None = None) -> None:
         """Repeat a change of a name until it has happened; errors in between are the service's.
 
         Args:
@@ -140,7 +140,8 @@ class Workload:
         began, tries = time.monotonic(), 0
         while True:
             try:
-                return change()
+                change()
+                return
             except OSError as exc:
                 if tries and exc.errno == done:
                     return
