@@ -208,7 +208,7 @@ class Namespace:
             return None
 
     def make_room(self, path: str) -> None:
-        """A file is about to be made where one was just unlinked: commit that unlink first."""
+        """What was just unlinked at `path` is replaced, or closed for good: commit the unlink."""
         self._parts.tombstones.commit(path)
 
     def begin_replacing(self, path: str) -> None:

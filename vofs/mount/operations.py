@@ -220,8 +220,10 @@ class VOFS(FileOperations):
 
     def unlink(self, path: str) -> None:
         """Remove a file; libfuse's hidden name of an open one vanishes with the last handle."""
-        hidden = self._hidden.pop(path, None)
+        hidden = self._hidden.get(path)
         if hidden is not None:
+            self._parts.namespace.make_room(hidden.path)  # its row must not outlive its data
+            del self._hidden[path]
             self._parts.table.release(hidden)
             return
         node_path = self._node_path(path)
