@@ -13,6 +13,7 @@ nothing, instead of deleting a file that was only about to be replaced.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -178,14 +179,26 @@ class Tombstones:
 
     def commit(self, path: str) -> None:
         """Make the unlink at `path` durable: its row goes, its tombstone comes, in one step."""
+        with self._index.transaction() as connection:
+            written = self.write(connection, path)
+        self.written(written)
+
+    def write(self, connection: sqlite3.Connection, path: str) -> Unlinked | None:
+        """Within a transaction: what `commit` does; when it has ended well, call `written`."""
         entry = self.find(path)
         if entry is None or entry.committed:
+            return None
+        if entry.file is not None:
+            delete_number(connection, entry.file.number)
+        if entry.token is not None:
+            add_tombstone(connection, Tombstone(path, entry.token))
+        return entry
+
+    def written(self, entry: Unlinked | None) -> None:
+        """The transaction of `write`, which returned `entry`, has ended well."""
+        if entry is None:
             return
-        with self._index.transaction() as connection:
-            if entry.file is not None:
-                delete_number(connection, entry.file.number)
-            if entry.token is not None:
-                add_tombstone(connection, Tombstone(path, entry.token))
+        path = entry.path
         with self._lock:
             if self._unlinked.get(path) is entry:
                 if entry.token is not None:
@@ -194,6 +207,12 @@ class Tombstones:
                     self._unlinked[path] = entry.older
                 else:
                     del self._unlinked[path]
+
+    def closed(self, path: str) -> None:
+        """Nobody has the file open any more: commit, unless a rename may give the name back."""
+        entry = self.find(path)
+        if entry is not None and entry.due_at != NEVER:
+            self.commit(path)
 
     def commit_all(self) -> None:
         """The mount goes away: make all unlinks durable."""

@@ -23,6 +23,7 @@ from vofs.cache.putrecord import PutRecord
 from vofs.cache.rowchanges import delete_file
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
+    CacheError,
     ContainerNotEmpty,
     IsAContainer,
     NodeNotFound,
@@ -208,8 +209,14 @@ class Namespace:
             return None
 
     def make_room(self, path: str) -> None:
-        """What was just unlinked at `path` is replaced, or closed for good: commit the unlink."""
+        """A file is about to be made where one was just unlinked: commit that unlink first."""
         self._parts.tombstones.commit(path)
+
+    def retire(self, file: CachedFile) -> None:
+        """One use less of a file that lost its name; with the last its data goes, after its row."""
+        if file.is_detached:
+            self._parts.tombstones.closed(file.path)
+        self._parts.table.release(file)
 
     def begin_replacing(self, path: str) -> None:
         """A rename onto `path` begins: what was hidden there is not deleted meanwhile."""
@@ -244,8 +251,18 @@ class Namespace:
                 followed = True
                 self._followed.add(standing, hold, settle)
                 raise
+            except CacheError as exc:  # the service may be ahead of the journal: looking helps
+                followed = True
+                self._followed.add(standing, hold, settle)
+                raise Unsettled(
+                    f"{intent.op} of {intent.source} could not be noted: {exc}"
+                ) from exc
             except VofsError:
-                self._parts.journal.forget(standing)
+                try:
+                    self._parts.journal.forget(standing)
+                except CacheError:
+                    followed = True
+                    self._followed.add(standing, hold, settle)
                 raise
         finally:
             if not followed:

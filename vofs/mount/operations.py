@@ -222,9 +222,8 @@ class VOFS(FileOperations):
         """Remove a file; libfuse's hidden name of an open one vanishes with the last handle."""
         hidden = self._hidden.get(path)
         if hidden is not None:
-            self._parts.namespace.make_room(hidden.path)  # its row must not outlive its data
+            self._parts.namespace.retire(hidden)
             del self._hidden[path]
-            self._parts.table.release(hidden)
             return
         node_path = self._node_path(path)
         self._parts.rights.require_removal(self._parts.tree.lookup(node_path))
@@ -242,6 +241,8 @@ class VOFS(FileOperations):
         if source_path == destination_path:
             return  # also two spellings of one name: services normalise to NFC
         self._parts.namespace.begin_replacing(destination_path)
+        if replaced is not None:
+            self._parts.table.share(replaced)  # its last handle may be closed meanwhile
         try:
             self._parts.rights.require_removal(self._parts.tree.lookup(source_path))
             self._parts.rights.require_entry(destination_path)
@@ -253,6 +254,8 @@ class VOFS(FileOperations):
             raise
         finally:
             self._parts.namespace.end_replacing(destination_path)
+            if replaced is not None:
+                self._parts.namespace.retire(replaced)
         self._parts.told.renamed(source_path, destination_path)
         self._parts.inodes.renamed(source_path, destination_path)
 
