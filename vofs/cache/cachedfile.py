@@ -108,9 +108,15 @@ class CachedFile(Receiving, Sending):
             trial.truncated(size)
             if not self._row_whole:  # committed first: when that fails, nothing has changed
                 self._index.save(self._row(trial))
+            try:
+                self._data.truncate(size)
+            except CacheError:  # the old bytes are still there: so is the old size
+                if not self._row_whole:
+                    with suppress(CacheError):
+                        self._save()
+                raise
             self.state = trial
             self.mtime_ns = self._clock.time_ns()
-            self._data.truncate(size)
             if not self._row_whole and self.state.is_whole:
                 self._save(whole=True)
 

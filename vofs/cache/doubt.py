@@ -11,6 +11,7 @@ notice the break late and truncate once more, by path, whatever is there by then
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
@@ -35,11 +36,19 @@ class Doubts:
         broken: where PUTs broke.
         clock: for times.
         settle_s: how long a broken PUT must have left no trace.
+        on_stored: told the path of a file that arrived after all, right before it becomes clean.
     """
 
-    def __init__(self, remote: Remote, broken: BrokenPuts, clock: Clock, settle_s: float) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        broken: BrokenPuts,
+        clock: Clock,
+        settle_s: float,
+        on_stored: Callable[[str], None],
+    ) -> None:
         self._remote, self._broken, self._clock = remote, broken, clock
-        self._settle_s = settle_s
+        self._settle_s, self._on_stored = settle_s, on_stored
         self._seen: dict[str, tuple[VersionToken | None, float]] = {}
 
     def recover(self, files: list[CachedFile]) -> None:
@@ -86,6 +95,7 @@ class Doubts:
         return waiting
 
     def _stays(self, file: CachedFile, token: VersionToken, generation: int) -> None:
+        self._on_stored(file.path)
         file.settle_as_stored(token, generation)
         self._seen.pop(file.path, None)
         if file.path in self._broken:

@@ -26,6 +26,8 @@ from vofs.cache.storing import Storing
 from vofs.cache.tombstones import Tombstones
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
+    CacheDamaged,
+    CacheFull,
     ContentLost,
     NodeNotFound,
     RemoteTimeout,
@@ -84,7 +86,7 @@ class Uploader:
             if file.upload_state is Upload.IN_DOUBT:
                 waiting = self._doubts.settle(file)
                 if waiting is not None or not file.is_dirty:
-                    return waiting or self._arrived(file)
+                    return waiting or Outcome()
             if not file.queue():
                 return Outcome(contact=False)
             return self._doubts.wait_until_quiet(file.path) or self._send(file)
@@ -96,16 +98,15 @@ class Uploader:
             file.give_up(Event.CONFLICT, conflict)
             return Outcome(conflict, final=True)
         except VofsError as exc:
-            in_doubt = file.upload_state is Upload.IN_DOUBT  # until its fate is known (R1)
-            if in_doubt or not is_final(exc, file.answered_failures + 1):
+            if not file.is_dirty:
+                return Outcome()  # stored, and only its row is behind: a full disk
+            # What is in doubt stays so until its fate is known (R1).
+            queued = file.upload_state is Upload.QUEUED
+            if not queued or not is_final(exc, file.answered_failures + 1):
                 file.note_failure(exc)
                 return Outcome(exc)
             file.give_up(Event.FAIL, exc)
             return Outcome(exc, final=True)
-
-    def _arrived(self, file: CachedFile) -> Outcome:
-        self._on_stored(file.path)
-        return Outcome()
 
     def _send(self, file: CachedFile) -> Outcome:
         self._tombstones.bury_from_inside(file.path)
@@ -123,6 +124,10 @@ class Uploader:
             if exc.sent:
                 self._doubts.broke(file.path)
             return Outcome(exc, retry_after_s=exc.retry_after_s)
+        except (CacheFull, CacheDamaged) as exc:  # broken off on our side, and broken all the same
+            self._doubts.broke(file.path)
+            file.not_stored(Event.DOUBT, exc, began=True)
+            return Outcome(exc)
         except VofsError as exc:
             final = is_final(exc, file.answered_failures + 1)
             file.not_stored(Event.FAIL if final else Event.RETRY, exc, began=not atomic)
@@ -135,9 +140,10 @@ class Uploader:
             assert token.md5 is not None  # sent by a PUT, whose bytes were hashed
             file.arrived(token.md5)
             self._on_stored(file.path)
-            return self._doubts.settle(file) or self._arrived(file)
+            return self._doubts.settle(file) or Outcome()
+        self._on_stored(file.path)  # first: whoever sees a clean file asks for its node
         file.stored(token)
-        return self._arrived(file)
+        return Outcome()
 
     def _whole_ticket(self, file: CachedFile) -> Ticket:
         for _ in range(TRIES_TO_BE_WHOLE):

@@ -132,7 +132,10 @@ class Session:
             lambda path: self._tree.removed(path),
         )
         empty = EmptyFiles(remote, self._journal)
-        self._doubts = Doubts(remote, BrokenPuts(self._index, clock), clock, options.settle_s)
+        self._doubts = Doubts(
+            remote, BrokenPuts(self._index, clock), clock, options.settle_s,
+            lambda path: self._tree.stored(path),
+        )  # fmt: skip
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty, self._doubts, clock,
             confirm_s=options.attr_ttl_s, on_stored=lambda path: self._tree.stored(path),
