@@ -23,6 +23,7 @@ from vofs.core.errors import NodeNotFound, TransferCorrupted, VersionChanged
 from vofs.core.nodes import NodeKind, VersionToken
 from vofs.remote.api import Remote
 
+OnStored = Callable[[str, VersionToken | None, VersionToken], None]
 QUIET = float("-inf")
 LOOKS_PER_SETTLE = 8
 SHORTEST_LOOK_S = 1.0
@@ -36,7 +37,7 @@ class Doubts:
         broken: where PUTs broke.
         clock: for times.
         settle_s: how long a broken PUT must have left no trace.
-        on_stored: told the path of a file that arrived after all, right before it becomes clean.
+        on_stored: told what arrived after all, right before it is clean; see `Uploader`.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Doubts:
         broken: BrokenPuts,
         clock: Clock,
         settle_s: float,
-        on_stored: Callable[[str], None],
+        on_stored: OnStored,
     ) -> None:
         self._remote, self._broken, self._clock = remote, broken, clock
         self._settle_s, self._on_stored = settle_s, on_stored
@@ -95,7 +96,7 @@ class Doubts:
         return waiting
 
     def _stays(self, file: CachedFile, token: VersionToken, generation: int) -> None:
-        self._on_stored(file.path)
+        self._on_stored(file.path, file.provenance[0], token)
         file.settle_as_stored(token, generation)
         self._seen.pop(file.path, None)
         if file.path in self._broken:

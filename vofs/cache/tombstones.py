@@ -7,7 +7,8 @@ version that was unlinked: whatever came there later is somebody else's.
 
 A rename over an open file arrives as the same hide, followed at once by the rename.  So for a
 moment, `GRACE_S`, nothing is committed: the row stays, and a crash undoes an unlink, which loses
-nothing, instead of deleting a file that was only about to be replaced.
+nothing, instead of deleting a file that was only about to be replaced.  Until that is decided the
+file is kept in use from here, because its data must not go before its row.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Unlinked:
     Attributes:
         path: the name.
         token: the version that the service had then; None: it never had the file.
-        file: the open file; None after a restart.
+        file: the open file, as long as its row is there; None when that is gone.
         committed: it is in the journal, and the file's row is gone.
         due_at: when the node may go, monotonic seconds.
         attempts: how often the service refused to delete it.
@@ -110,6 +111,7 @@ class Tombstones:
     def raised(self, file: CachedFile, path: str, token: VersionToken | None) -> None:
         """The open file `file` was unlinked; nothing is committed yet."""
         due_at = self._clock.monotonic() + GRACE_S
+        self._table.share(file)
         with self._lock:
             older = self._unlinked.get(path)
             self._unlinked[path] = Unlinked(path, token, file, False, due_at, older=older)
@@ -122,7 +124,8 @@ class Tombstones:
     def consumed(self, path: str) -> None:
         """What stood at `path` is needed no longer (already out of the journal)."""
         with self._lock:
-            self._unlinked.pop(path, None)
+            entry = self._unlinked.pop(path, None)
+        self._release(entry)
 
     def given_back(self, path: str) -> None:
         """The file that was unlinked last has its name back."""
@@ -130,6 +133,11 @@ class Tombstones:
             entry = self._unlinked.pop(path, None)
             if entry is not None and entry.older is not None:
                 self._unlinked[path] = entry.older
+        self._release(entry)
+
+    def _release(self, entry: Unlinked | None) -> None:
+        if entry is not None and entry.file is not None:
+            self._table.release(entry.file)
 
     def hold_off(self, path: str) -> None:
         """A rename onto `path` begins: it will consume what stands there, or give the name back."""
@@ -200,19 +208,16 @@ class Tombstones:
             return
         path = entry.path
         with self._lock:
-            if self._unlinked.get(path) is entry:
-                if entry.token is not None:
-                    self._unlinked[path] = replace(entry, committed=True)
-                elif entry.older is not None:
-                    self._unlinked[path] = entry.older
-                else:
-                    del self._unlinked[path]
-
-    def closed(self, path: str) -> None:
-        """Nobody has the file open any more: commit, unless a rename may give the name back."""
-        entry = self.find(path)
-        if entry is not None and entry.due_at != NEVER:
-            self.commit(path)
+            now = self._unlinked.get(path)
+            if now is None or now.committed or now.file is not entry.file:
+                return
+            if entry.token is not None:
+                self._unlinked[path] = replace(now, committed=True, file=None)
+            elif entry.older is not None:
+                self._unlinked[path] = entry.older
+            else:
+                del self._unlinked[path]
+        self._release(entry)
 
     def commit_all(self) -> None:
         """The mount goes away: make all unlinks durable."""

@@ -212,12 +212,6 @@ class Namespace:
         """A file is about to be made where one was just unlinked: commit that unlink first."""
         self._parts.tombstones.commit(path)
 
-    def retire(self, file: CachedFile) -> None:
-        """One use less of a file that lost its name; with the last its data goes, after its row."""
-        if file.is_detached:
-            self._parts.tombstones.closed(file.path)
-        self._parts.table.release(file)
-
     def begin_replacing(self, path: str) -> None:
         """A rename onto `path` begins: what was hidden there is not deleted meanwhile."""
         self._parts.tombstones.hold_off(path)

@@ -220,10 +220,9 @@ class VOFS(FileOperations):
 
     def unlink(self, path: str) -> None:
         """Remove a file; libfuse's hidden name of an open one vanishes with the last handle."""
-        hidden = self._hidden.get(path)
+        hidden = self._hidden.pop(path, None)
         if hidden is not None:
-            self._parts.namespace.retire(hidden)
-            del self._hidden[path]
+            self._parts.table.release(hidden)
             return
         node_path = self._node_path(path)
         self._parts.rights.require_removal(self._parts.tree.lookup(node_path))
@@ -241,8 +240,6 @@ class VOFS(FileOperations):
         if source_path == destination_path:
             return  # also two spellings of one name: services normalise to NFC
         self._parts.namespace.begin_replacing(destination_path)
-        if replaced is not None:
-            self._parts.table.share(replaced)  # its last handle may be closed meanwhile
         try:
             self._parts.rights.require_removal(self._parts.tree.lookup(source_path))
             self._parts.rights.require_entry(destination_path)
@@ -254,8 +251,6 @@ class VOFS(FileOperations):
             raise
         finally:
             self._parts.namespace.end_replacing(destination_path)
-            if replaced is not None:
-                self._parts.namespace.retire(replaced)
         self._parts.told.renamed(source_path, destination_path)
         self._parts.inodes.renamed(source_path, destination_path)
 
