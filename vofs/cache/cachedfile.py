@@ -8,6 +8,9 @@ The order in which data file, state and row are changed is what makes a crash ha
   acknowledged is forgotten; on a whole file the data file's own size says it all;
 * what stops being present leaves the index before the data file, and what becomes present enters
   it after, so the index never promises bytes that are not there.
+
+A file that was unlinked while open keeps its row for a moment, because a rename over it may give
+the name back (R9); as long as the row is there it is kept in step like any other.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.receiving import Receiving
 from vofs.cache.rows import FileRow
-from vofs.core.errors import CacheError
+from vofs.core.errors import CacheDamaged, CacheError
 from vofs.core.lifecycle import Life
 from vofs.core.spans import Span
 
@@ -130,17 +133,21 @@ class CachedFile(Receiving, Conflicting):
                 self._data.copy_to(self._aside, *span)
             self.state.copied_aside(spans)
         self._changed_at = self._clock.monotonic()
-        if not self._row_dirty and self.state.life is Life.ATTACHED:
+        if not self._row_dirty:
             self._dirty_at = self._changed_at
             if not self._row_whole and self.state.is_whole:
                 self._save(whole=True)
-            self._index.mark_dirty(self.number, self.state.generation + 1, whole=self._row_whole)
+            marked = self._index.mark_dirty(
+                self.number, self.state.generation + 1, whole=self._row_whole
+            )
+            if not marked and self.state.life is Life.ATTACHED:
+                raise CacheDamaged(f"the index has no file {self.number}")
             self._row_dirty = True
 
     def _commit_span(self, span: Span) -> None:
         """A change of `span` is done: commit it where the row needs that.  Lock held."""
         self.mtime_ns = self._clock.time_ns()
-        if not self._row_whole and self.state.life is Life.ATTACHED:
+        if not self._row_whole:
             self._index.add_dirty_span(
                 self.number, span, self.state.size, self.state.generation, self.mtime_ns
             )

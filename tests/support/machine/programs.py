@@ -294,6 +294,7 @@ class Programs(Core):
         def unlink() -> None:
             if hides:
                 self._hide(name, file)
+                self._forget_hidden(file)
             else:
                 self.fuse("unlink", name)
 
@@ -312,7 +313,6 @@ class Programs(Core):
         hidden = self.hidden_name()
         self.fuse("rename", name, hidden)
         file.hidden = hidden
-        self._forget_hidden(file)
 
     def do_rename(self, which: int, other: int, locks_left: int) -> bool:
         """rename(2); libfuse first hides a file in the way that is open."""
@@ -330,9 +330,14 @@ class Programs(Core):
         self.bound[destination].append(file)
 
         def rename() -> None:
-            if replaced is not None and replaced.handles:
-                self._hide(destination, replaced)
-            self.fuse("rename", source, destination)
+            if replaced is None or not replaced.handles:
+                self.fuse("rename", source, destination)
+                return
+            self._hide(destination, replaced)
+            try:
+                self.fuse("rename", source, destination)
+            finally:
+                self._forget_hidden(replaced)
 
         def renamed(value: object) -> None:
             self.recently_hidden.pop(destination, None)
