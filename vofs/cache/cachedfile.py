@@ -109,14 +109,14 @@ class CachedFile(Receiving, Conflicting):
                 return
             trial = deepcopy(self.state)
             trial.truncated(size)
-            if not self._row_whole:  # committed first: when that fails, nothing has changed
-                self._index.save(self._row(trial))
+            if size == 0:  # nothing is left of what a power loss may have spoilt
+                self._losses = self._index.losses
+            self._index.save(self._row(trial))  # first: when that fails, nothing has changed
             try:
                 self._data.truncate(size)
             except CacheError:  # the old bytes are still there: so is the old size
-                if not self._row_whole:
-                    with suppress(CacheError):
-                        self._save()
+                with suppress(CacheError):
+                    self._save()
                 raise
             self.state = trial
             self.mtime_ns = self._clock.time_ns()
@@ -133,12 +133,16 @@ class CachedFile(Receiving, Conflicting):
                 self._data.copy_to(self._aside, *span)
             self.state.copied_aside(spans)
         self._changed_at = self._clock.monotonic()
-        if not self._row_dirty:
-            self._dirty_at = self._changed_at
+        was_durable = self._row_dirty and self.state.generation == self._durable_generation
+        if was_durable or not self._row_dirty:
+            if not self._row_dirty:
+                self._dirty_at = self._changed_at
             if not self._row_whole and self.state.is_whole:
                 self._save(whole=True)
+            # On the disk before the first byte that changes what is durable, or a power loss could
+            # leave a mixture that is called durable (R5).
             marked = self._index.mark_dirty(
-                self.number, self.state.generation + 1, whole=self._row_whole
+                self.number, self.state.generation + 1, whole=self._row_whole, durable=was_durable
             )
             if not marked and self.state.life is Life.ATTACHED:
                 raise CacheDamaged(f"the index has no file {self.number}")

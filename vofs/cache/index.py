@@ -218,13 +218,15 @@ class Index:
             connection.execute("UPDATE file SET path=? WHERE number=?", (path, row.number))
             save_file(connection, row)
 
-    def mark_dirty(self, number: int, generation: int, *, whole: bool) -> bool:
+    def mark_dirty(
+        self, number: int, generation: int, *, whole: bool, durable: bool = False
+    ) -> bool:
         """Commit that the file is about to change, before its first changed byte is written.
 
         Returns:
             False when the file has no row: what is written cannot be found after a crash.
         """
-        with self.transaction() as connection:
+        with self.transaction(durable=durable) as connection:
             marked = connection.execute(
                 "UPDATE file SET generation=max(generation, ?), whole=? WHERE number=?",
                 (generation, whole, number),

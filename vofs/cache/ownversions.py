@@ -18,7 +18,14 @@ from vofs.core.attributes import version_token
 from vofs.core.nodes import CONTENT_DATE, LENGTH, MD5, NodeInfo, NodeKind, VersionToken
 from vofs.core.ownversions import OwnVersion, Sight, judge, stored
 from vofs.locks import Level, OrderedLock
-from vofs.remote.api import ByteSource, Capabilities, MoveStatus, PutReceipt, Remote
+from vofs.remote.api import (
+    ByteSource,
+    Capabilities,
+    MoveStatus,
+    PutReceipt,
+    PutTransactions,
+    Remote,
+)
 
 PRUNE_ABOVE = 256
 
@@ -44,8 +51,12 @@ class OwnVersions:
         """An upload to `path` has replaced version `old` (None: there was no node) by `ours`."""
         with self._lock:
             memory = stored(self._memories.get(path), old, ours, self._now_s())
-            self._memories[path] = memory
+            if not memory.is_empty:
+                self._memories[path] = memory
             full = len(self._memories) >= self._prune_at
+        if memory.is_empty:  # the same bytes again
+            self.forget_below(path)
+            return
         with self._index.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO own_version VALUES (?, ?, ?)",
@@ -134,6 +145,11 @@ class CaughtUpRemote:
     def capabilities(self) -> Capabilities:
         """See `Remote`."""
         return self._inner.capabilities
+
+    @property
+    def transactions(self) -> PutTransactions | None:
+        """See `Remote`."""
+        return self._inner.transactions
 
     def get_node(self, path: str) -> NodeInfo:
         """See `Remote`."""

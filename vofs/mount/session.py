@@ -29,6 +29,8 @@ from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.journal import Journal
 from vofs.cache.ownversions import CaughtUpRemote, OwnVersions
+from vofs.cache.segments import Segments
+from vofs.cache.storing import Storing
 from vofs.cache.threads import SystemThreads, Threads
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.upload import Uploader
@@ -55,6 +57,11 @@ from vofs.mount.tree import Tree
 from vofs.remote.api import Remote
 
 log = logging.getLogger(__name__)
+
+POWER_LOST = (
+    "the machine went down while %s was in use: copies are checked before they are served, and"
+    " changes that were not synced are kept under names of their own"
+)
 
 
 class Session:
@@ -100,6 +107,13 @@ class Session:
         except BaseException:
             self._disk.close()
             raise
+        try:
+            if self._index.started(options.boot_id):
+                log.warning(POWER_LOST, options.cache_dir)
+        except BaseException:
+            self._index.close()
+            self._disk.close()
+            raise
         self._wire(thread_group, given_up, credential, threads)
         try:
             self._control.listen()
@@ -143,7 +157,8 @@ class Session:
             self._stored,
         )  # fmt: skip
         uploader = Uploader(
-            remote, self._fetcher, self._tombstones, empty, self._doubts, clock,
+            remote, self._fetcher, self._tombstones, empty,
+            Storing(remote, empty, Segments(remote, options.segments)), self._doubts, clock,
             confirm_s=options.attr_ttl_s, keeps_conflicts=options.on_conflict is OnConflict.FAIL,
             on_stored=self._stored,
         )  # fmt: skip
@@ -182,7 +197,7 @@ class Session:
         """An upload arrived at `path`."""
         if self._remote.capabilities.listing_lags:
             self._own.stored(path, old, ours)
-        self._tree.stored(path)
+        self._tree.appeared(path)
 
     def _operations(self, thread_group: Callable[[], int], given_up: Callable[[], bool]) -> VOFS:
         options, tree = self._options, self._tree
@@ -302,6 +317,8 @@ class Session:
     def _close(self) -> None:
         try:
             self._table.close()
+            self._disk.sync()
+            self._index.stopped()
         except VofsError as exc:
             log.error("the cache could not be saved: %s", exc)
         self._index.close()

@@ -211,7 +211,8 @@ class Core:
         for call in [call for call in self.calls if call.actor.ended]:
             self.calls.remove(call)
             self._ended(call)
-        for record in self.records:
+        records, self.records[:] = list(self.records), []
+        for record in records:
             cause = record.exc_info[1] if record.exc_info else None
             if isinstance(cause, VofsError) and self.disturbed:
                 continue  # a disk that fails may cost a tick of the scheduler
