@@ -159,26 +159,33 @@ class Index(IndexFile):
 
     def mark_dirty(
         self, number: int, generation: int, *, whole: bool, durable: bool = False
-    ) -> None:
-        """Commit that the file is about to change, before its first changed byte is written."""
+    ) -> bool:
+        """Commit that the file is about to change, before its first changed byte is written.
+
+        Returns:
+            False when the file has no row: what is written cannot be found after a crash.
+        """
         with self.transaction(durable=durable) as connection:
             marked = connection.execute(
                 "UPDATE file SET generation=max(generation, ?), whole=? WHERE number=?",
                 (generation, whole, number),
             ).rowcount
-            if not marked:  # what would be written could not be found again after a crash
-                raise CacheDamaged(f"the index has no file {number}")
+            return bool(marked)
 
     def add_dirty_span(
         self, number: int, span: Span, size: int, generation: int, mtime_ns: int
     ) -> None:
-        """Commit one write of a file that is not whole, before the write returns."""
+        """Commit one write of a file that is not whole, before the write returns.
+
+        A file without a row is let be.
+        """
         with self.transaction() as connection:
-            connection.execute(
+            changed = connection.execute(
                 "UPDATE file SET size=?, generation=?, mtime_ns=? WHERE number=?",
                 (size, generation, mtime_ns, number),
-            )
-            connection.execute("INSERT INTO span VALUES (?, ?, ?, 1)", (number, *span))
+            ).rowcount
+            if changed:
+                connection.execute("INSERT INTO span VALUES (?, ?, ?, 1)", (number, *span))
 
     def put_started(self, number: int, put: PutRecord, *, durable: bool) -> None:
         """R2: commit that the first body byte of a PUT is about to leave, or the last has left."""

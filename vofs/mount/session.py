@@ -143,7 +143,10 @@ class Session:
             lambda path: self._tree.removed(path),
         )
         empty = EmptyFiles(remote, self._journal)
-        self._doubts = Doubts(remote, BrokenPuts(self._index, clock), clock, options.settle_s)
+        self._doubts = Doubts(
+            remote, BrokenPuts(self._index, clock), clock, options.settle_s,
+            self._stored,
+        )  # fmt: skip
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty,
             Storing(remote, empty, Segments(remote, options.segments)), self._doubts, clock,
@@ -210,6 +213,7 @@ class Session:
                 clock=self._clock,
                 owner=options.owner,
                 close_wait_s=options.close_wait_s,
+                save_delay_s=options.save_delay_s,
                 timeout_s=options.timeout_s,
                 fsync_remote=options.fsync_remote,
                 thread_group=thread_group,

@@ -152,8 +152,15 @@ def test_a_save_of_a_file_without_a_row_makes_none(parts: Parts) -> None:
 
 def test_a_change_of_a_file_without_a_row_is_refused(parts: Parts) -> None:
     """What would be written could not be found again after a crash."""
+    stored = parts.row("/a", b"bytes")
+    file = parts.load(stored)
+    with parts.index.transaction() as connection:
+        delete_file(connection, "/a")
+    assert not parts.index.mark_dirty(stored.number, 1, whole=True)
     with pytest.raises(CacheDamaged):
-        parts.index.mark_dirty(77, 1, whole=True)
+        file.write(0, b"new")
+    assert file.read(0, 5) == b"bytes"
+    file.close()
 
 
 def test_dirty_and_clean_are_told_apart(parts: Parts) -> None:
