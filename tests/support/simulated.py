@@ -32,7 +32,7 @@ from vofs.core.attributes import version_token
 from vofs.core.errors import (
     ContainerNotEmpty,
     ContainerNotFound,
-    IsAContainer,
+    InvalidRequest,
     NodeExists,
     NodeNotFound,
     NotAContainer,
@@ -234,7 +234,7 @@ class SimulatedService:
         self._require_parent(path)
         there = self.nodes.get(path)
         if there is not None and there.kind is not NodeKind.DATA:
-            raise IsAContainer(path)
+            raise RemoteFailed(path) if self.atomic else InvalidRequest(path)
         return Incoming(self, path, there)
 
     def finished(self, node: Stored, arrival: Arrival) -> None:

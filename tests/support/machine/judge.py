@@ -111,11 +111,11 @@ class Judge(Programs, Happenings):
         if impossible:
             raise ModelError(f"{impossible}: {[shown(contents[name]) for name in impossible]}")
         self.names.update(found)
-        kept = self._kept_aside()
+        kept, named = self._kept_aside(), set(self.names.values())
         for name in NAMES:
             self._compare_name(name, contents[name])
         for file in self.all_files:
-            if file.rival and file not in self.names.values():
+            if file.rival and file not in named:
                 self._find_rival(file, kept)
         strays = set(self.service.nodes) - {"/", ROOT, ROOT + "/d", *(ROOT + n for n in NAMES)}
         if strays - kept.keys():
