@@ -105,7 +105,7 @@ class Judge(Programs, Happenings):
 
         def fits(name: str, file: Expected | None) -> bool:
             data = contents[name]
-            return data is None if file is None else data in file.now
+            return data is None if file is None else data is not None and file.may_be(data)
 
         found, impossible = self.doubts.resolve(fits)
         if impossible:
@@ -127,7 +127,7 @@ class Judge(Programs, Happenings):
 
     def _find_rival(self, file: Expected, kept: dict[str, bytes]) -> None:
         """A file that lost its name to another client's is kept under another (R11)."""
-        if not any(data in file.now for data in kept.values()):
+        if not any(map(file.may_be, kept.values())):
             raise ModelError(f"our side of a conflict is lost: {list(map(shown, file.now))}")
         file.rival = False
 
@@ -138,9 +138,8 @@ class Judge(Programs, Happenings):
             if data is not None or there is not None:
                 raise ModelError(f"{name} is gone; read: {shown(data)}, there: {shown(there)}")
             return
-        if data not in file.now:
+        if data is None or not file.may_be(data):
             raise ModelError(f"{name}: read {shown(data)}, not {list(map(shown, file.now))}")
-        assert data is not None
         file.settle(data)
         if there == data:
             file.rival = False

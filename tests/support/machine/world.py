@@ -110,7 +110,7 @@ class Happenings(Core):
     def arrived(self, arrival: Arrival) -> None:
         """Bytes of ours have arrived: they are what a user's file was at one moment (R3, R11)."""
         name = arrival.path.removeprefix(ROOT).partition(".conflict-")[0]
-        files = [file for file in self.bound.get(name, []) if arrival.data in file.ever]
+        files = [file for file in self.bound.get(name, []) if file.was(arrival.data)]
         if not files:
             raise ModelError(f"stored at {name}: {shown(arrival.data)}, which was never there")
         replaced = arrival.replaced or b""
