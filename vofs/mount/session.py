@@ -222,6 +222,7 @@ class Session:
                 clock=self._clock,
                 owner=options.owner,
                 close_wait_s=options.close_wait_s,
+                save_delay_s=options.save_delay_s,
                 timeout_s=options.timeout_s,
                 fsync_remote=options.fsync_remote,
                 thread_group=thread_group,
