@@ -92,11 +92,12 @@ class Happenings(Core):
         self.bound[name].append(theirs)
         if file is None:
             self.doubts.add({name: None}, {name: theirs})
-        elif file.changing or there not in file.now or self._is_unsent(name):
+        elif file.changing or there not in file.now:
             file.rival = True
             del self.names[name]
             self.doubts.add({name: file}, {name: theirs})
         else:
+            file.challenged = self._is_unsent(name)  # it may not know that it has arrived
             file.add(data)
         return True
 
@@ -115,7 +116,9 @@ class Happenings(Core):
             raise ModelError(f"stored at {name}: {shown(arrival.data)}, which was never there")
         replaced = arrival.replaced or b""
         stored_at = self.foreign.get(replaced)
-        old = stored_at is not None and stored_at < arrival.began_s - ATTR_TTL_S
+        old = stored_at is not None and stored_at < arrival.called_s - ATTR_TTL_S
+        if not self.service.atomic and len(replaced) <= self.service.longest[arrival.path]:
+            return  # it may look like what a broken PUT of ours has left (R2)
         if old and not any(replaced in {*file.ever, *file.may_replace} for file in files):
             raise ModelError(f"{name}: the version of another client is overwritten")
 
