@@ -35,7 +35,7 @@ class Expected:
 
     Attributes:
         rival: somebody else changed it on the service while it had unsent changes.
-        challenged: somebody else changed it when it had arrived there, but perhaps unnoticed here.
+        challenged: somebody else changed it when service and mount agreed, perhaps unnoticed.
         changing: a change is under way; there is one at a time.
         may_replace: versions of others that its upload may replace, because its user did.
         handles: how many handles are open on it.

@@ -153,7 +153,8 @@ class Judge(Programs, Happenings):
             return
         there = None if node is None else node.data
         if file is None:
-            if data is not None or there is not None:
+            waits = any(handle.file in self.bound[name] for handle in self.handles)
+            if data is not None or (there is not None and not waits):  # whose bytes it lacks (R9)
                 raise ModelError(f"{name} is gone; read: {shown(data)}, there: {shown(there)}")
             return
         if data is None or not file.may_be(data):

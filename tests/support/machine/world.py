@@ -97,16 +97,9 @@ class Happenings(Core):
             del self.names[name]
             self.doubts.add({name: file}, {name: theirs})
         else:
-            file.challenged = self._is_unsent(name)  # it may not know that it has arrived
+            file.challenged = True  # until the mount has looked, a change here is a conflict
             file.add(data)
         return True
-
-    def _is_unsent(self, name: str) -> bool:
-        """Whether the mount has, or may have, changes of that file that the service lacks."""
-        if self.session is None:
-            return True
-        found = [file for file in self.session.files if file.path == ROOT + name]
-        return any(file.state.is_dirty for file in found)
 
     def arrived(self, arrival: Arrival) -> None:
         """Bytes of ours have arrived: they are what a user's file was at one moment (R3, R11)."""
