@@ -72,6 +72,32 @@ def test_requests_to_read_the_end_of_a_cold_file(make_mount: MakeMount) -> None:
     assert mount.requests() == ["GET files /big -> 303", "GET bytes /big -> 206"]
 
 
+def test_requests_to_append_to_a_large_file_that_is_not_here(
+    make_mount: MakeMount, personality: str
+) -> None:
+    """targets.md 1: `echo x >> 100 MB`: nothing before the close, then one download and one upload;
+    the service holds the right bytes, and the next `echo >>` downloads nothing."""
+    old = pattern(MB) * 100
+    mount = make_mount(personality, prepare=lambda fake: fake.put("big", old))
+    assert os.listdir(mount.path) == ["big"]
+    mount.fake.journal.clear()
+    descriptor = os.open(mount.path / "big", os.O_WRONLY | os.O_APPEND)
+    os.write(descriptor, b"one\n")
+    assert os.fstat(descriptor).st_size == 100 * MB + 4
+    assert [line for line in mount.requests() if "nodes" not in line] == []
+    os.close(descriptor)
+    mount.wait()
+    print(f"append to 100 MB on {personality}:", mount.requests())
+    assert mount.fake.get("big") == old + b"one\n"
+    assert mount.fake.journal.count(method="PUT", endpoint="bytes", path="/big") == 1
+    assert mount.fake.journal.count(method="GET", endpoint="bytes", path="/big") == 1
+    mount.fake.journal.clear()
+    shell('echo two >> "$1"', mount.path / "big")
+    mount.wait()
+    assert mount.fake.get("big") == old + b"one\ntwo\n"
+    assert mount.fake.journal.count(method="GET", endpoint="bytes", path="/big") == 0
+
+
 def test_requests_of_stat_after_ls(make_mount: MakeMount, personality: str) -> None:
     """targets.md 1: after ls -l, stat of what is there and of what is not costs nothing."""
     mount = make_mount(

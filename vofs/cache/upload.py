@@ -37,6 +37,7 @@ from vofs.core.errors import (
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Upload
 from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
+from vofs.core.spans import Span
 from vofs.remote.api import Remote
 
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
@@ -165,11 +166,26 @@ class Uploader:
 
     def _whole_ticket(self, file: CachedFile) -> Ticket:
         for _ in range(TRIES_TO_BE_WHOLE):
+            holes = file.gaps
             self._fetcher.fill(file, inside=True)
+            if holes and not self._remote.capabilities.atomic_put:
+                self._confirm_filling(file, holes)
             ticket = file.cut_ticket()
             if ticket is not None:
                 return ticket
         raise RemoteTimeout(f"{file.path}: its holes change faster than they can be filled")
+
+    def _confirm_filling(self, file: CachedFile, holes: list[Span]) -> None:
+        """R6: what has just been filled came from the base version.
+
+        Where a reply proves its version to the second only (cavern), another version of the same
+        length may have slipped in: the node's date says it to the millisecond.
+        """
+        try:
+            self._confirm_base(file, anew=True)
+        except VofsError:
+            file.take_back(holes)
+            raise
 
     # -- what the service has -------------------------------------------------------------------
 
@@ -187,14 +203,19 @@ class Uploader:
             return False
         return node is not None and node.kind is not NodeKind.DATA
 
-    def _confirm_base(self, file: CachedFile) -> None:
+    def _confirm_base(self, file: CachedFile, *, anew: bool = False) -> None:
         """R11: the node is still the version that our changes are based on.
+
+        Args:
+            file: the file.
+            anew: ask, however fresh the last confirmation is.
 
         Raises:
             UploadConflict: it is another one; ours is kept.
         """
         base, put, confirmed_at = file.provenance
-        if self._clock.monotonic() - confirmed_at <= self._confirm_s and put is None:
+        fresh = self._clock.monotonic() - confirmed_at <= self._confirm_s
+        if fresh and put is None and not anew:
             return
         node = self._look(file.path)
         if node is None:
