@@ -14,11 +14,9 @@ leaves the file's state, its row and the service in a combination that a kill at
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
-from vofs.cache.doubt import Doubts
+from vofs.cache.doubt import Doubts, OnStored
 from vofs.cache.emptyfile import EmptyFiles
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.outcome import Outcome, is_final
@@ -26,6 +24,8 @@ from vofs.cache.storing import Storing
 from vofs.cache.tombstones import Tombstones
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
+    CacheDamaged,
+    CacheFull,
     ContentLost,
     NodeNotFound,
     RemoteTimeout,
@@ -71,7 +71,7 @@ class Uploader:
         *,
         confirm_s: float,
         keeps_conflicts: bool,
-        on_stored: Callable[[str, VersionToken | None, VersionToken], None],
+        on_stored: OnStored,
     ) -> None:
         self._remote, self._fetcher, self._tombstones = remote, fetcher, tombstones
         self._empty, self._clock = empty, clock
@@ -87,14 +87,9 @@ class Uploader:
         """
         try:
             if file.upload_state is Upload.IN_DOUBT:
-                base = file.provenance[0]
                 waiting = self._doubts.settle(file)
-                if waiting is not None:
-                    return waiting
-                if file.provenance[1] is None:  # it did arrive
-                    self._arrived(file, base)
-                if not file.is_dirty:
-                    return Outcome()
+                if waiting is not None or not file.is_dirty:
+                    return waiting or Outcome()
             if not file.queue():
                 return Outcome(contact=False)
             return self._doubts.wait_until_quiet(file.path) or self._send(file)
@@ -106,23 +101,21 @@ class Uploader:
             file.conflicted(conflict, kept=self._keeps_conflicts)
             return Outcome(conflict, final=True)
         except VofsError as exc:
-            in_doubt = file.upload_state is Upload.IN_DOUBT  # until its fate is known (R1)
-            if in_doubt or not is_final(exc, file.answered_failures + 1):
+            if not file.is_dirty:
+                return Outcome()  # stored, and only its row is behind: a full disk
+            # What is in doubt stays so until its fate is known (R1).
+            queued = file.upload_state is Upload.QUEUED
+            if not queued or not is_final(exc, file.answered_failures + 1):
                 file.note_failure(exc)
                 return Outcome(exc)
             file.give_up(Event.FAIL, exc)
             return Outcome(exc, final=True)
 
-    def _arrived(self, file: CachedFile, old: VersionToken | None) -> None:
-        ours = file.provenance[0]
-        assert ours is not None
-        self._on_stored(file.path, old, ours)
-
     def _send(self, file: CachedFile) -> Outcome:
         self._tombstones.bury_from_inside(file.path)
         self._empty.finish(file.path)
         if file.is_uncertain:  # R5: whole first, as long as its base version can be had
-            self._fetcher.fill(file, inside=True)
+            self._fill(file)
             raise UploadConflict(f"{file.path}: its last changes may be lost with the power")
         self._confirm_base(file)
         ticket = self._whole_ticket(file)
@@ -131,27 +124,54 @@ class Uploader:
         try:
             file.begin_put(ticket, durable=not atomic, after_broken=provisional)
             token = self._storing.store(file, ticket)
-        except RemoteUnavailable as exc:
-            event = Event.DOUBT if exc.sent else Event.RETRY
-            file.not_stored(event, exc, began=exc.sent)
-            if exc.sent:
+        except Exception as exc:
+            return self._not_stored(file, exc)
+        return self._stored(file, ticket, token, provisional=provisional)
+
+    def _not_stored(self, file: CachedFile, failure: Exception) -> Outcome:
+        """What an upload that failed leaves: nothing, something to be looked at, or its traces.
+
+        Raises:
+            UploadConflict: another node has the name by now.
+            Exception: `failure` itself, when it is a defect.
+        """
+        match failure:
+            case RemoteUnavailable(sent=False):
+                file.not_stored(Event.RETRY, failure, began=False)
+                return Outcome(failure, retry_after_s=failure.retry_after_s)
+            case RemoteUnavailable():
+                file.not_stored(Event.DOUBT, failure, began=True)
                 self._doubts.broke(file.path)
-            return Outcome(exc, retry_after_s=exc.retry_after_s)
-        except UploadConflict as exc:  # another node appeared where an empty one was to be made
-            file.not_stored(Event.RETRY, exc, began=False)
-            raise
-        except VofsError as exc:
-            final = is_final(exc, file.answered_failures + 1)
-            replaced = self._is_other_kind(file.path)
-            event = Event.FAIL if final and not replaced else Event.RETRY
-            file.not_stored(event, exc, began=not atomic)
-            if replaced:
-                raise UploadConflict(f"{file.path} is no file on the service now") from exc
-            return Outcome(exc, final=final)
-        except Exception as exc:  # a defect, or a library's: the PUT may have begun
-            file.not_stored(Event.DOUBT, RemoteUnavailable(repr(exc), sent=True), began=True)
-            self._doubts.broke(file.path)
-            raise
+                return Outcome(failure, retry_after_s=failure.retry_after_s)
+            case UploadConflict():  # another node appeared where an empty one was to be made
+                file.not_stored(Event.RETRY, failure, began=False)
+                raise failure
+            case CacheFull() | CacheDamaged():  # broken off on our side, and broken all the same
+                self._doubts.broke(file.path)
+                file.not_stored(Event.DOUBT, failure, began=True)
+                return Outcome(failure)
+            case VofsError():
+                return self._refused(file, failure)
+            case _:  # a defect, or a library's: the PUT may have begun
+                unknown = RemoteUnavailable(repr(failure), sent=True)
+                file.not_stored(Event.DOUBT, unknown, began=True)
+                self._doubts.broke(file.path)
+                raise failure
+
+    def _refused(self, file: CachedFile, failure: VofsError) -> Outcome:
+        """The service answered that it did not take the upload, or took something else."""
+        final = is_final(failure, file.answered_failures + 1)
+        replaced = self._is_other_kind(file.path)
+        event = Event.FAIL if final and not replaced else Event.RETRY
+        file.not_stored(event, failure, began=not self._remote.capabilities.atomic_put)
+        if replaced:
+            raise UploadConflict(f"{file.path} is no file on the service now") from failure
+        return Outcome(failure, final=final)
+
+    def _stored(
+        self, file: CachedFile, ticket: Ticket, token: VersionToken, *, provisional: bool
+    ) -> Outcome:
+        """The service proved to have the ticket, as version `token`."""
         try:
             self._on_stored(file.path, ticket.base, token)  # first: lag is understood from now on
         except Exception as exc:  # what could not be noted would be taken for a foreign change
@@ -166,14 +186,18 @@ class Uploader:
 
     def _whole_ticket(self, file: CachedFile) -> Ticket:
         for _ in range(TRIES_TO_BE_WHOLE):
-            holes = file.gaps
-            self._fetcher.fill(file, inside=True)
-            if holes and not self._remote.capabilities.atomic_put:
-                self._confirm_filling(file, holes)
+            self._fill(file)
             ticket = file.cut_ticket()
             if ticket is not None:
                 return ticket
         raise RemoteTimeout(f"{file.path}: its holes change faster than they can be filled")
+
+    def _fill(self, file: CachedFile) -> None:
+        """R6: what is missing comes from the base version, or the upload ends here."""
+        holes = file.gaps
+        self._fetcher.fill(file, inside=True)
+        if holes and not self._remote.capabilities.atomic_put:
+            self._confirm_filling(file, holes)
 
     def _confirm_filling(self, file: CachedFile, holes: list[Span]) -> None:
         """R6: what has just been filled came from the base version.

@@ -152,7 +152,10 @@ class Session:
             lambda path: self._tree.removed(path),
         )
         empty = EmptyFiles(remote, self._journal)
-        self._doubts = Doubts(remote, BrokenPuts(self._index, clock), clock, options.settle_s)
+        self._doubts = Doubts(
+            remote, BrokenPuts(self._index, clock), clock, options.settle_s,
+            self._stored,
+        )  # fmt: skip
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty,
             Storing(remote, empty, Segments(remote, options.segments)), self._doubts, clock,
