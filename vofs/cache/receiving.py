@@ -11,6 +11,7 @@ from collections import deque
 
 from vofs.cache.clock import Clock
 from vofs.cache.content import Content
+from vofs.cache.demand import Demand
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
@@ -20,12 +21,12 @@ from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
 from vofs.core.filestate import Claim
 from vofs.core.nodes import VersionToken
 from vofs.core.patience import TimedOutSpans
-from vofs.core.spans import Span
+from vofs.core.spans import Span, SpanSet
 
 FAILURES_KEPT = 16
 
 
-class Receiving(Content):
+class Receiving(Content, Demand):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
     def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
@@ -37,9 +38,15 @@ class Receiving(Content):
         self._timed_out = TimedOutSpans()
 
     def claim_missing(
-        self, start: int, end: int, *, ranges: bool
+        self, start: int, end: int, *, ranges: bool, ahead: bool = True
     ) -> tuple[list[Claim], VersionToken | None]:
         """Claim what is missing for a read of [start, end), and what is wise to fetch with it.
+
+        Args:
+            start: first byte.
+            end: one past the last.
+            ranges: whether the service serves ranges.
+            ahead: whether more may be fetched than is missing (R24).
 
         Returns:
             The new claims, empty when others download it all, and the version they want.
@@ -49,13 +56,16 @@ class Receiving(Content):
         """
         with self.lock:
             self._require_good()
+            claims: list[Claim] = []
             free = self.state.unclaimed(start, end)
-            if not free:
-                return [], self.state.base
-            size, wanted = self.state.size, free[0][0]
-            span, self._pattern = fetchplan.plan(self._pattern, wanted, end, size, ranges=ranges)
-            claims = self.state.claim(*span)
-            self._moved_at.update(dict.fromkeys(claims, self._clock.monotonic()))
+            if free:
+                spans, self._pattern = fetchplan.plan(
+                    self._pattern, free[0][0], end, self.state.size, ranges=ranges, ahead=ahead
+                )
+                claims = [claim for span in spans for claim in self.state.claim(*span)]
+                self._moved_at.update(dict.fromkeys(claims, self._clock.monotonic()))
+                self._wanted.update(dict.fromkeys(claims, 0))
+            self._want(start, end)
             return claims, self.state.base
 
     def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
@@ -70,6 +80,7 @@ class Receiving(Content):
             for start, end in spans:
                 self._data.write(start, view[start - offset : end - offset])
             self._arrived(claim, spans)
+            self._came(claim, spans)
             self._note_progress(claim)
             self.lock.notify_all()
             return self.state.is_live(claim)
@@ -79,6 +90,10 @@ class Receiving(Content):
         self.progress_at = self._clock.monotonic()
         self._moved_at[claim] = self.progress_at
         self._timed_out.moved(claim.start, claim.end)
+
+    def _drop(self, base: VersionToken) -> None:
+        super()._drop(base)
+        self._ahead = SpanSet()
 
     def first_gap(self, claims: list[Claim]) -> int:
         """The first byte of the claims that has not come yet, or their end."""
@@ -100,6 +115,7 @@ class Receiving(Content):
                 self._held = []
             self.state.release(claim)
             self._moved_at.pop(claim, None)
+            self._wanted.pop(claim, None)
             if failure is not None:
                 self._failure_count += 1
                 self._failures.append((self._failure_count, claim, failure))

@@ -130,6 +130,8 @@ def _add_behaviour(group: argparse._ArgumentGroup) -> None:
                        help="names stay missing so long (%(default)s)")  # fmt: skip
     group.add_argument("--settle", type=_seconds, default=60.0, metavar="S",
                        help="quiet after a broken upload (%(default)s)")  # fmt: skip
+    group.add_argument("--prefetch", choices=("on", "off"), default="on",
+                       help="download before it is asked for (%(default)s)")  # fmt: skip
     group.add_argument("--uid", type=int, default=os.getuid(), help="owner (yours)")
     group.add_argument("--gid", type=int, default=os.getgid(), help="group (yours)")
     group.add_argument("--umask", type=_octal, default=0, help="bits not shown, octal (0)")

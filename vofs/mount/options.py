@@ -25,6 +25,7 @@ class MountOptions:
         debug: check the lock order and let libfuse print requests.
         timeout_s: how long an operation waits without progress.
         strict_timeout: a read may take no longer than that as a whole (EAGAIN).
+        prefetch: bytes may be downloaded before anybody asks for them.
         close_wait_s: how long close waits for the upload.
         fsync_remote: fsync returns when the service has the bytes.
         attr_ttl_s: how long attributes are believed.
@@ -47,6 +48,7 @@ class MountOptions:
     debug: bool = False
     timeout_s: float = 30.0
     strict_timeout: bool = False
+    prefetch: bool = True
     close_wait_s: float = 30.0
     fsync_remote: bool = False
     attr_ttl_s: float = 10.0
