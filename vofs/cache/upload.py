@@ -36,7 +36,7 @@ from vofs.core.errors import (
 )
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Upload
-from vofs.core.nodes import NodeInfo, NodeKind
+from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.remote.api import Remote
 
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
@@ -53,7 +53,8 @@ class Uploader:
         doubts: settles what broke.
         clock: for times.
         confirm_s: how long a confirmation of the service's version is good (--attr-ttl).
-        on_stored: told the path of a file that arrived.
+        keeps_conflicts: nothing is done about a conflict (--on-conflict fail).
+        on_stored: told what arrived: the path, the version there before, the version now.
     """
 
     def __init__(
@@ -66,12 +67,13 @@ class Uploader:
         clock: Clock,
         *,
         confirm_s: float,
-        on_stored: Callable[[str], None],
+        keeps_conflicts: bool,
+        on_stored: Callable[[str, VersionToken | None, VersionToken], None],
     ) -> None:
         self._remote, self._fetcher, self._tombstones = remote, fetcher, tombstones
         self._empty, self._clock = empty, clock
         self._confirm_s = confirm_s
-        self._on_stored = on_stored
+        self._keeps_conflicts, self._on_stored = keeps_conflicts, on_stored
         self._storing = Storing(remote, empty)
         self._doubts = doubts
 
@@ -82,9 +84,14 @@ class Uploader:
         """
         try:
             if file.upload_state is Upload.IN_DOUBT:
+                base = file.provenance[0]
                 waiting = self._doubts.settle(file)
-                if waiting is not None or not file.is_dirty:
-                    return waiting or self._arrived(file)
+                if waiting is not None:
+                    return waiting
+                if file.provenance[1] is None:  # it did arrive
+                    self._arrived(file, base)
+                if not file.is_dirty:
+                    return Outcome()
             if not file.queue():
                 return Outcome(contact=False)
             return self._doubts.wait_until_quiet(file.path) or self._send(file)
@@ -93,7 +100,7 @@ class Uploader:
             return Outcome(exc, retry_after_s=exc.retry_after_s)
         except (UploadConflict, VersionChanged, ContentLost) as exc:
             conflict = exc if isinstance(exc, UploadConflict) else UploadConflict(str(exc))
-            file.give_up(Event.CONFLICT, conflict)
+            file.conflicted(conflict, kept=self._keeps_conflicts)
             return Outcome(conflict, final=True)
         except VofsError as exc:
             in_doubt = file.upload_state is Upload.IN_DOUBT  # until its fate is known (R1)
@@ -103,13 +110,17 @@ class Uploader:
             file.give_up(Event.FAIL, exc)
             return Outcome(exc, final=True)
 
-    def _arrived(self, file: CachedFile) -> Outcome:
-        self._on_stored(file.path)
-        return Outcome()
+    def _arrived(self, file: CachedFile, old: VersionToken | None) -> None:
+        ours = file.provenance[0]
+        assert ours is not None
+        self._on_stored(file.path, old, ours)
 
     def _send(self, file: CachedFile) -> Outcome:
         self._tombstones.bury_from_inside(file.path)
         self._empty.finish(file.path)
+        if file.is_uncertain:  # R5: whole first, as long as its base version can be had
+            self._fetcher.fill(file, inside=True)
+            raise UploadConflict(f"{file.path}: its last changes may be lost with the power")
         self._confirm_base(file)
         ticket = self._whole_ticket(file)
         atomic = self._remote.capabilities.atomic_put
@@ -123,21 +134,28 @@ class Uploader:
             if exc.sent:
                 self._doubts.broke(file.path)
             return Outcome(exc, retry_after_s=exc.retry_after_s)
+        except UploadConflict as exc:  # another node appeared where an empty one was to be made
+            file.not_stored(Event.RETRY, exc, began=False)
+            raise
         except VofsError as exc:
             final = is_final(exc, file.answered_failures + 1)
-            file.not_stored(Event.FAIL if final else Event.RETRY, exc, began=not atomic)
+            replaced = self._is_other_kind(file.path)
+            event = Event.FAIL if final and not replaced else Event.RETRY
+            file.not_stored(event, exc, began=not atomic)
+            if replaced:
+                raise UploadConflict(f"{file.path} is no file on the service now") from exc
             return Outcome(exc, final=final)
         except Exception as exc:  # a defect, or a library's: the PUT may have begun
             file.not_stored(Event.DOUBT, RemoteUnavailable(repr(exc), sent=True), began=True)
             self._doubts.broke(file.path)
             raise
+        self._on_stored(file.path, ticket.base, token)  # first: what lags is understood from now on
         if provisional:
             assert token.md5 is not None  # sent by a PUT, whose bytes were hashed
             file.arrived(token.md5)
-            self._on_stored(file.path)
-            return self._doubts.settle(file) or self._arrived(file)
+            return self._doubts.settle(file) or Outcome()
         file.stored(token)
-        return self._arrived(file)
+        return Outcome()
 
     def _whole_ticket(self, file: CachedFile) -> Ticket:
         for _ in range(TRIES_TO_BE_WHOLE):
@@ -154,6 +172,14 @@ class Uploader:
             return self._remote.get_node(path)
         except NodeNotFound:
             return None
+
+    def _is_other_kind(self, path: str) -> bool:
+        """After a refusal: whether another kind of node has the name by now."""
+        try:
+            node = self._look(path)
+        except VofsError:
+            return False
+        return node is not None and node.kind is not NodeKind.DATA
 
     def _confirm_base(self, file: CachedFile) -> None:
         """R11: the node is still the version that our changes are based on.

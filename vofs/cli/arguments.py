@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vofs import __version__
+from vofs.core.conflicts import OnConflict
 from vofs.core.errors import UsageError
 
 PERSONALITIES = ("vault", "cavern")
@@ -132,6 +133,9 @@ def _add_behaviour(group: argparse._ArgumentGroup) -> None:
                        help="quiet after a broken upload (%(default)s)")  # fmt: skip
     group.add_argument("--prefetch", choices=("on", "off"), default="on",
                        help="download before it is asked for (%(default)s)")  # fmt: skip
+    group.add_argument("--on-conflict", choices=[choice.value for choice in OnConflict],
+                       default=OnConflict.KEEP_BOTH.value,
+                       help="a file changed here and on the service (%(default)s)")  # fmt: skip
     group.add_argument("--uid", type=int, default=os.getuid(), help="owner (yours)")
     group.add_argument("--gid", type=int, default=os.getgid(), help="group (yours)")
     group.add_argument("--umask", type=_octal, default=0, help="bits not shown, octal (0)")

@@ -20,6 +20,7 @@ from vofs.cache.breaking import BreakingRemote
 from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.conflicts import Conflicts
 from vofs.cache.disk import Disk
 from vofs.cache.doubt import Doubts
 from vofs.cache.emptyfile import RECREATE, EmptyFiles
@@ -27,6 +28,7 @@ from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.journal import Journal
+from vofs.cache.ownversions import CaughtUpRemote, OwnVersions
 from vofs.cache.prefetch import Prefetch
 from vofs.cache.threads import SystemThreads, Threads
 from vofs.cache.tombstones import Tombstones
@@ -34,7 +36,9 @@ from vofs.cache.upload import Uploader
 from vofs.cache.waiting import WaitingPlaces, never
 from vofs.cache.writeback import WriteBack
 from vofs.core import uris
+from vofs.core.conflicts import OnConflict
 from vofs.core.errors import NodeBusy, VofsError
+from vofs.core.nodes import VersionToken
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
 from vofs.mount.fileoperations import Machinery
@@ -112,7 +116,9 @@ class Session:
         credential: str,
         threads: Threads,
     ) -> None:
-        options, remote, clock = self._options, self._remote, self._clock
+        options, clock = self._options, self._clock
+        self._own = OwnVersions(self._index, clock)
+        remote = self._caught_up()
         gate, places = PathGate(clock), WaitingPlaces(clock)
         self._journal = Journal(self._index)
         self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
@@ -137,11 +143,16 @@ class Session:
         self._doubts = Doubts(remote, BrokenPuts(self._index, clock), clock, options.settle_s)
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty, self._doubts, clock,
-            confirm_s=options.attr_ttl_s, on_stored=lambda path: self._tree.stored(path),
+            confirm_s=options.attr_ttl_s, keeps_conflicts=options.on_conflict is OnConflict.FAIL,
+            on_stored=self._stored,
+        )  # fmt: skip
+        self._conflicts = Conflicts(
+            remote, self._table, gate, clock, policy=options.on_conflict, host=options.host,
+            on_moved=self._moved,
         )  # fmt: skip
         self._writeback = WriteBack(
-            uploader, self._table, gate, clock, threads, workers=options.upload_workers,
-            housekeeping=self._housekeeping,
+            uploader, self._conflicts, self._table, gate, clock, threads,
+            workers=options.upload_workers, housekeeping=self._housekeeping,
         )  # fmt: skip
         self._tree = Tree(
             remote, self._table, self._tombstones, clock, places, attr_ttl_s=options.attr_ttl_s,
@@ -160,6 +171,17 @@ class Session:
             self._writeback, leave=self._leave,
         )  # fmt: skip
         self._vofs = self._operations(thread_group, given_up)
+
+    def _caught_up(self) -> Remote:
+        """The service, as it is once it no longer lags (R13)."""
+        lags = self._remote.capabilities.listing_lags
+        return CaughtUpRemote(self._remote, self._own) if lags else self._remote
+
+    def _stored(self, path: str, old: VersionToken | None, ours: VersionToken) -> None:
+        """An upload arrived at `path`."""
+        if self._remote.capabilities.listing_lags:
+            self._own.stored(path, old, ours)
+        self._tree.stored(path)
 
     def _operations(self, thread_group: Callable[[], int], given_up: Callable[[], bool]) -> VOFS:
         options, tree = self._options, self._tree
@@ -211,6 +233,11 @@ class Session:
         if recovered:
             log.warning("%d files of an earlier mount are sent now", len(recovered))
 
+    def _moved(self, *paths: str) -> None:
+        """Files have changed their names here alone: the tree asks again."""
+        for path in paths:
+            self._tree.invalidate(path)
+
     def _housekeeping(self) -> None:
         self._followed.settle_all()
         self._tombstones.bury_due()
@@ -253,6 +280,7 @@ class Session:
             if self._leave_uploads:
                 self.left = len(self._table.unsent_below("/"))
             else:
+                self._conflicts.all_closed()
                 self.left = self._writeback.drain(self._options.timeout_s)
         except VofsError as exc:
             log.error("the mount ends in disorder: %s", exc)
