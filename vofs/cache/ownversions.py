@@ -18,7 +18,14 @@ from vofs.core.attributes import version_token
 from vofs.core.nodes import CONTENT_DATE, LENGTH, MD5, NodeInfo, NodeKind, VersionToken
 from vofs.core.ownversions import OwnVersion, Sight, judge, stored
 from vofs.locks import Level, OrderedLock
-from vofs.remote.api import ByteSource, Capabilities, MoveStatus, PutReceipt, Remote
+from vofs.remote.api import (
+    ByteSource,
+    Capabilities,
+    MoveStatus,
+    PutReceipt,
+    PutTransactions,
+    Remote,
+)
 
 PRUNE_ABOVE = 256
 
@@ -134,6 +141,11 @@ class CaughtUpRemote:
     def capabilities(self) -> Capabilities:
         """See `Remote`."""
         return self._inner.capabilities
+
+    @property
+    def transactions(self) -> PutTransactions | None:
+        """See `Remote`."""
+        return self._inner.transactions
 
     def get_node(self, path: str) -> NodeInfo:
         """See `Remote`."""
