@@ -51,8 +51,12 @@ class OwnVersions:
         """An upload to `path` has replaced version `old` (None: there was no node) by `ours`."""
         with self._lock:
             memory = stored(self._memories.get(path), old, ours, self._now_s())
-            self._memories[path] = memory
+            if not memory.is_empty:
+                self._memories[path] = memory
             full = len(self._memories) >= self._prune_at
+        if memory.is_empty:  # the same bytes again
+            self.forget_below(path)
+            return
         with self._index.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO own_version VALUES (?, ?, ?)",

@@ -107,10 +107,15 @@ class Transfer:
                 self._leave()
 
     def _enter(self) -> bool:
-        path = self._file.path
-        if self._inside or not self._means.gate.try_enter(path):
-            return self._inside
-        self._entered = path
+        """Enter the gate at the file's path; False: the name is being changed."""
+        while not self._inside:
+            path = self._file.path
+            if not self._means.gate.try_enter(path):
+                return False
+            self._entered = path
+            if self._file.path == path:
+                break
+            self._leave()  # renamed between the two lines above
         return True
 
     def _leave(self) -> None:
