@@ -106,6 +106,7 @@ class Receiving(Content, Demand):
     def release_claim(self, claim: Claim, failure: VofsError | None) -> None:
         """Give a claim up; with a failure, every waiter for its bytes gets that.
 
+        What befell the download of a version that is gone is nobody's failure any more.
         Bytes that are still held back go with a failure; without one, who brought them vouches.
         """
         with self.lock:
@@ -113,6 +114,8 @@ class Receiving(Content, Demand):
                 if failure is None:
                     self._release_held()
                 self._held = []
+            if not self.state.is_live(claim):
+                failure = None
             self.state.release(claim)
             self._moved_at.pop(claim, None)
             self._wanted.pop(claim, None)
