@@ -14,6 +14,7 @@ from vofs.cache.disk import Disk
 from vofs.cache.filecore import FileCore
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
+from vofs.cache.space import Space
 from vofs.core.fetchplan import BLOCK
 from vofs.core.filestate import Claim
 from vofs.core.spans import Span, SpanSet
@@ -22,8 +23,8 @@ from vofs.core.spans import Span, SpanSet
 class Demand(FileCore):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
-        super().__init__(row, disk, index, clock)
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
+        super().__init__(row, disk, index, clock, space)
         self._wanted: dict[Claim, int] = {}
         self._ahead = SpanSet()
         self._unasked = 0
@@ -39,7 +40,7 @@ class Demand(FileCore):
         if self._pausing:
             self.lock.notify_all()
 
-    def _came(self, claim: Claim, spans: list[Span]) -> None:
+    def _came_for(self, claim: Claim, spans: list[Span]) -> None:
         """Bytes arrived: note those that nobody has asked for.  Lock held."""
         for start, end in spans:
             start = max(start, self._wanted.get(claim, 0))

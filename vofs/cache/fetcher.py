@@ -111,7 +111,7 @@ class Fetcher:
         """Bring what is missing for a read, and read."""
         until = self._clock.monotonic() + self._timeout_s if self._strict else None
         patience = Patience(self._timeout_s, until, self._given_up)
-        with self._places.place(file.path):
+        with self._places.place(file.path), file.awaiting(offset, offset + size):
             while True:
                 self._fetch(file, offset, offset + size, patience, inside=False)
                 data = file.read(offset, size, reader)
@@ -130,8 +130,9 @@ class Fetcher:
             VofsError: as for `read`.
         """
         patience = Patience(self._timeout_s)
-        while file.gaps:
-            self._fetch(file, 0, file.size, patience, inside=inside)
+        with file.filling():
+            while file.gaps:
+                self._fetch(file, 0, file.size, patience, inside=inside)
 
     def _fetch(
         self, file: CachedFile, start: int, end: int, patience: Patience, *, inside: bool

@@ -8,6 +8,8 @@ mixes two versions (R12).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from vofs.cache.clock import Clock
 from vofs.cache.content import Content
@@ -15,6 +17,7 @@ from vofs.cache.demand import Demand
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
+from vofs.cache.space import Need, Space
 from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
 from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
@@ -24,16 +27,18 @@ from vofs.core.patience import TimedOutSpans
 from vofs.core.spans import Span, SpanSet
 
 FAILURES_KEPT = 16
+WHOLE = 1 << 63  # behind the end of any file
 
 
 class Receiving(Content, Demand):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
-        super().__init__(row, disk, index, clock)
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
+        super().__init__(row, disk, index, clock, space)
         self._failures: deque[tuple[int, Claim, VofsError]] = deque(maxlen=FAILURES_KEPT)
         self._failure_count = 0
         self._pattern = fetchplan.ReadPattern()
+        self._filling = 0
         self._moved_at: dict[Claim, float] = {}  # when bytes last came for a live claim
         self._timed_out = TimedOutSpans()
 
@@ -60,30 +65,59 @@ class Receiving(Content, Demand):
             free = self.state.unclaimed(start, end)
             if free:
                 spans, self._pattern = fetchplan.plan(
-                    self._pattern, free[0][0], end, self.state.size, ranges=ranges, ahead=ahead
-                )
+                    self._pattern, free[0][0], end, self.state.size, ranges=ranges,
+                    most=self._space.ahead_bytes() if ahead else 0,
+                )  # fmt: skip
                 claims = [claim for span in spans for claim in self.state.claim(*span)]
                 self._moved_at.update(dict.fromkeys(claims, self._clock.monotonic()))
                 self._wanted.update(dict.fromkeys(claims, 0))
+                self._space.downloading(self.number, True)
             self._want(start, end)
             return claims, self.state.base
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Keep all that is here, and all that comes, until the block ends: an upload needs it."""
+        with self.lock:
+            self._filling += 1
+            pin = self.state.pin(0, WHOLE)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._filling -= 1
+                self.state.unpin(pin)
 
     def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
         """Store downloaded bytes where they are still wanted, and wake who waits for them.
 
         Returns:
-            False when the claim is dead and the download of no more use.
+            False when the claim is dead and the download of no more use, or when nobody waits for
+            these bytes yet and there is no room for more.
+
+        Raises:
+            CacheFull: there is no room for what an upload needs.
         """
-        with self.lock:
+        need = self._need_of(offset, offset + len(chunk))
+        with self._space.reserved(len(chunk), need) as granted, self.lock:
+            if not granted:
+                return False
             spans = self.state.acceptable(claim, offset, offset + len(chunk))
             view = memoryview(chunk)
             for start, end in spans:
                 self._data.write(start, view[start - offset : end - offset])
             self._arrived(claim, spans)
-            self._came(claim, spans)
+            self._came_for(claim, spans)
             self._note_progress(claim)
             self.lock.notify_all()
             return self.state.is_live(claim)
+
+    def _need_of(self, start: int, end: int) -> Need:
+        """Who needs [start, end)."""
+        with self.lock:
+            if self._filling:
+                return Need.KEPT
+            return Need.AWAITED if self.state.is_pinned(start, end) else Need.AHEAD
 
     def _note_progress(self, claim: Claim) -> None:
         """Bytes came for `claim`, wanted or not.  Lock held."""
@@ -117,6 +151,7 @@ class Receiving(Content, Demand):
             if not self.state.is_live(claim):
                 failure = None
             self.state.release(claim)
+            self._space.downloading(self.number, self.state.claimed)
             self._moved_at.pop(claim, None)
             self._wanted.pop(claim, None)
             if failure is not None:

@@ -48,7 +48,13 @@ class ReadPattern:
 
 
 def plan(
-    pattern: ReadPattern, start: int, end: int, size: int, *, ranges: bool, ahead: bool
+    pattern: ReadPattern,
+    start: int,
+    end: int,
+    size: int,
+    *,
+    ranges: bool,
+    most: int = LARGEST_WINDOW,
 ) -> tuple[list[Span], ReadPattern]:
     """What to fetch for a read of [start, end) that found something missing.
 
@@ -58,7 +64,7 @@ def plan(
         end: one past the last.
         size: size of the file in bytes.
         ranges: whether the service serves ranges; without them the whole body is one stream.
-        ahead: whether more may be fetched than is needed.
+        most: how far ahead of the reader may be fetched.
 
     Returns:
         The spans, one request each, adjacent and aligned to blocks, that together hold
@@ -66,8 +72,8 @@ def plan(
     """
     if not ranges:
         return [(0, size)], pattern
-    if ahead and pattern.is_continued_at(start):
-        grown = _grown(pattern.window)
+    if most > 0 and pattern.is_continued_at(start):
+        grown = max(BLOCK, min(_grown(pattern.window), most))
         first = pattern.next_offset
         span = _blocks(first, max(end, first + grown), size)
         return _halves(span), ReadPattern(span[1], grown)
