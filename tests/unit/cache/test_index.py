@@ -16,7 +16,7 @@ from vofs.cache.putrecord import PutFate, PutRecord
 from vofs.cache.rowchanges import delete_file, rename_files
 from vofs.cache.rows import FileRow
 from vofs.cache.schema import FORMAT
-from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable
+from vofs.core.errors import CacheDamaged, CacheFull, UnknownIndex
 from vofs.core.nodes import VersionToken
 
 TOKEN = VersionToken(10, "ab" * 16, 123, True)
@@ -211,7 +211,7 @@ def test_another_format_is_refused(parts: Parts) -> None:
     with parts.index.transaction() as connection:
         connection.execute(f"PRAGMA user_version={FORMAT + 1}")
     parts.index.close()
-    with pytest.raises(MountUnusable, match="format"):
+    with pytest.raises(UnknownIndex, match="format"):
         Index(parts.root / "index.sqlite", IDENTITY)
 
 
@@ -219,7 +219,7 @@ def test_what_is_no_index_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     path.write_bytes(b"no database at all, but somebody's data" * 100)
     before = path.read_bytes()
-    with pytest.raises(MountUnusable, match="cannot be used"):
+    with pytest.raises(UnknownIndex):
         Index(path, IDENTITY)
     assert path.read_bytes() == before
 
