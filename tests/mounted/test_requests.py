@@ -196,8 +196,8 @@ def test_overwriting_after_the_ttl_looks_once(make_mount: MakeMount, service: st
 
 @BOTH_SERVICES
 def test_appending_to_an_uncached_100_mb_file(listed: Listed, service: str) -> None:
-    """0 before close; then 1 download and 1 upload; where a reply tells versions apart by the second
-    only, 1 look between them (R6)."""
+    """0 before close; then 1 download and 1 upload; where a reply tells versions apart by the
+    second only, 1 look between them (R6)."""
     mount = listed(service, f=BLOCK * 100)
     descriptor = os.open(mount.path / "f", os.O_WRONLY | os.O_APPEND)
     assert asked(mount, lambda: os.write(descriptor, b"more"), "before close") == []
