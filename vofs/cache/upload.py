@@ -174,8 +174,8 @@ class Uploader:
         """The service proved to have the ticket, as version `token`."""
         try:
             self._on_stored(file.path, ticket.base, token)  # first: lag is understood from now on
-        except Exception as exc:  # what could not be noted would be taken for a foreign change
-            file.not_stored(Event.RETRY, RemoteTimeout(f"{file.path}: {exc}"), began=True)
+        except Exception as exc:  # it is there, but not noted: a look will recognise it
+            file.not_stored(Event.DOUBT, RemoteTimeout(f"{file.path}: {exc}"), began=True)
             raise
         if provisional:
             assert token.md5 is not None  # sent by a PUT, whose bytes were hashed
