@@ -37,6 +37,14 @@ _numbers = itertools.count()
 isolate(_homes)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How thoroughly the crash sweep is done."""
+    parser.addoption(
+        "--sweep-every", type=int, default=8, metavar="N",
+        help="crash at every N-th step of a scenario only; 1 is all of them",
+    )  # fmt: skip
+
+
 def pytest_unconfigure() -> None:
     """Remove the homes of all tests of this process."""
     shutil.rmtree(_homes, ignore_errors=True)
