@@ -120,6 +120,34 @@ def test_usage_of_vofs(make_mount: MakeMount, words: list[str]) -> None:
     assert done.stderr and "Traceback" not in done.stderr
 
 
+# -- flush ----------------------------------------------------------------------------------------
+
+
+def test_flush_sends_at_once_what_waits_for_its_next_try(make_mount: MakeMount) -> None:
+    """`vofs flush PATH`: whatever the service asked for, and only below PATH."""
+    mount = make_mount("vault", "--close-wait", "0", prepare=lambda fake: fake.mkdir("dir"))
+    mount.fake.faults.add(Rule(Status(503, retry_after=3600), method="PUT", endpoint="bytes"))
+    (mount.path / "file").write_bytes(b"1")
+    (mount.path / "dir" / "file").write_bytes(b"2")
+    eventually(lambda: all(upload["attempts"] for upload in mount.status()["uploads"]))
+    mount.fake.faults.clear()
+    flushed = mount.vofs("flush", "--json", mount.path / "dir").stdout
+    assert json.loads(flushed) == {"flushed": 1}
+    eventually(lambda: mount.holds("dir/file", b"2"))
+    assert mount.vofs("flush", mount.path).stdout.startswith("files to be sent now: ")
+    mount.wait()
+    assert mount.fake.get("file") == b"1"
+
+
+def test_R18_fsync_remote(make_mount: MakeMount, personality: str) -> None:
+    """With `--fsync remote` fsync returns when the service has the bytes."""
+    mount = make_mount(personality, "--close-wait", "0", "--fsync", "remote")
+    with open(mount.path / "file", "wb", buffering=0) as file:
+        file.write(b"12345")
+        os.fsync(file.fileno())
+        assert mount.fake.get("file") == b"12345"
+
+
 # -- wait, drop, unmount --------------------------------------------------------------------------
 
 

@@ -323,8 +323,14 @@ class Mounted:
             self.control(command="leave")
         self.stop()
 
+    def step(self) -> bool:
+        """Carry out one upload that is due, in this thread; False when there is none."""
+        return self.session._writeback.step()
+
     def control(self, **request: Any) -> dict[str, Any]:
-        """Ask the control socket."""
+        """Ask the control socket, or without threads what is behind it."""
+        if not self._started:
+            return self.session._control.answer(request)
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE_S)
             connection.connect(str(self.options.control_dir / "control"))
@@ -403,7 +409,8 @@ class Mounted:
     def ls(self, path: str) -> list[str]:
         handle = int(self.call("opendir", path))
         try:
-            return [name for name in self.call("readdir", handle) if name not in (".", "..")]
+            names = [entry.name for entry in self.call("readdir", handle)]
+            return [name for name in names if name not in (".", "..")]
         finally:
             self.call("releasedir", handle)
 

@@ -21,10 +21,10 @@ from vofs.cache.clock import Clock
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.threads import Threads
+from vofs.cache.waiting import Patience, WaitingPlaces, never
 from vofs.core.errors import (
     ContentLost,
     NodeNotFound,
-    RemoteTimeout,
     RemoteUnavailable,
     VersionChanged,
     VofsError,
@@ -49,7 +49,10 @@ class Fetcher:
         clock: for timeouts.
         threads: where the pool's threads come from.
         workers: downloads at a time.
+        places: how many readers may wait.
         timeout_s: seconds without progress after which a reader gives up.
+        strict: a read as a whole may take no longer than that (--strict-timeout).
+        given_up: whether the process that reads is being killed (R19).
         on_stale: told the path of a node that turned out to have another version.
     """
 
@@ -62,11 +65,15 @@ class Fetcher:
         threads: Threads,
         *,
         workers: int,
+        places: WaitingPlaces,
         timeout_s: float,
+        strict: bool = False,
+        given_up: Callable[[], bool] = never,
         on_stale: Callable[[str], None],
     ) -> None:
         self._remote, self._table, self._gate, self._clock = remote, table, gate, clock
-        self._timeout_s = timeout_s
+        self._places, self._timeout_s = places, timeout_s
+        self._strict, self._given_up = strict, given_up
         self._on_stale = on_stale
         self._stopping = Event()
         self._pool = threads.pool(workers, "vofs-fetch")
@@ -81,11 +88,13 @@ class Fetcher:
         data = file.read(offset, size)
         if data is not None:
             return data
-        while True:
-            self._fetch(file, offset, offset + size, inside=False)
-            data = file.read(offset, size)
-            if data is not None:
-                return data
+        until = self._clock.monotonic() + self._timeout_s if self._strict else None
+        patience = Patience(self._timeout_s, until, self._given_up)
+        with self._places.place(file.path):
+            while data is None:
+                self._fetch(file, offset, offset + size, patience, inside=False)
+                data = file.read(offset, size)
+        return data
 
     def fill(self, file: CachedFile, *, inside: bool) -> None:
         """Download everything that is missing in `file`, and wait for it.
@@ -98,10 +107,13 @@ class Fetcher:
         Raises:
             VofsError: as for `read`.
         """
+        patience = Patience(self._timeout_s)
         while file.gaps:
-            self._fetch(file, 0, file.size, inside=inside)
+            self._fetch(file, 0, file.size, patience, inside=inside)
 
-    def _fetch(self, file: CachedFile, start: int, end: int, *, inside: bool) -> None:
+    def _fetch(
+        self, file: CachedFile, start: int, end: int, patience: Patience, *, inside: bool
+    ) -> None:
         """Claim, start what nobody downloads yet, and wait until something came of it."""
         assert_none_held("waiting for a download")
         if not inside:
@@ -114,10 +126,7 @@ class Fetcher:
             raise ContentLost(f"{file.path}: bytes are missing and the service never had them")
         if claims and base is not None:
             self._submit(file, claims, base, inside)
-        if not file.wait_for(start, end, failures_before, self._timeout_s):
-            raise RemoteTimeout(
-                f"{file.path}: no byte for {self._timeout_s:g} s; the download goes on"
-            )
+        file.wait_for(start, end, failures_before, patience)
 
     def _submit(
         self, file: CachedFile, claims: list[Claim], base: VersionToken, inside: bool
@@ -199,6 +208,7 @@ class Fetcher:
         with self._remote.open_bytes(path, position, end, base) as source:
             for offset, chunk in _positions(source):
                 alive = [file.accept(claim, offset, chunk) for claim in claims]
+                self._places.moved()
                 position = max(position, offset + len(chunk))
                 if not any(alive) or self._stopping.is_set():
                     return position, False

@@ -48,6 +48,7 @@ class FileCore:
         self.put = row.put
         self.error = row.error
         self.attempts = row.attempts
+        self._durable_generation, self._losses = row.durable_generation, row.losses
         self.progress_at = clock.monotonic()
         self.confirmed_at = float("-inf")
         self._disk, self._index, self._clock = disk, index, clock
@@ -114,6 +115,11 @@ class FileCore:
         with self.lock:
             self.confirmed_at = max(self.confirmed_at, seen_at)
 
+    def wake(self) -> None:
+        """Let whoever waits for something here look again."""
+        with self.lock:
+            self.lock.notify_all()
+
     def sync(self) -> None:
         """fsync(2): the data first, then the row, both on the disk before this returns (R18)."""
         self.sync_data()
@@ -149,7 +155,8 @@ class FileCore:
         return row_of(
             state or self.state, number=self.number, path=self.path, whole=self._row_whole,
             mtime_ns=self.mtime_ns, mode=self.mode, put=self.put, error=self.error,
-            attempts=self.attempts,
+            attempts=self.attempts, durable_generation=self._durable_generation,
+            losses=self._losses,
         )  # fmt: skip
 
     # -- its name ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ file's own short look at its state.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from vofs.cache.cachedfile import CachedFile
@@ -21,7 +21,7 @@ from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.core import uris
-from vofs.core.errors import CacheDamaged, NodeExists
+from vofs.core.errors import CacheDamaged, CacheError, NodeExists
 from vofs.core.lifecycle import Life
 from vofs.core.nodes import VersionToken
 from vofs.locks import Level, OrderedLock
@@ -277,9 +277,15 @@ class FileTable:
 
     # -- names ----------------------------------------------------------------------------------
 
-    def renamed(self, source: str, destination: str) -> None:
-        """Carry a rename, already in the index, out in memory; what was there is dropped."""
+    def renamed(self, source: str, destination: str, gone: Iterable[int] = ()) -> None:
+        """Carry a rename, already in the index, out in memory; what was there is dropped.
+
+        Args:
+            source, destination: the names.
+            gone: the numbers of rows that were in the way.
+        """
         self.forget(destination)
+        self.remove_data(gone)
         with self._lock:
             for path in [path for path in self._by_path if uris.is_below(path, source)]:
                 file = self._by_path.pop(path)
@@ -320,6 +326,17 @@ class FileTable:
         self.detached(path)
         if file is not None and unused:
             self.settle(file)
+
+    def remove_data(self, numbers: Iterable[int]) -> None:
+        """Remove the data files of rows that are gone, if no open handle goes on using them."""
+        with self._lock:
+            used = {file.number for file in self._uses}
+        for number in numbers:
+            if number not in used:
+                try:
+                    self._disk.remove_data(number)
+                except CacheError as exc:  # it is in nobody's way: the next mount removes it
+                    log.warning("data file %d of a deleted file stays: %s", number, exc)
 
     def find_detached(self, path: str) -> list[CachedFile]:
         """The files without a name whose node is, or was, at `path`."""

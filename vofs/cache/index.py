@@ -15,54 +15,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from vofs.cache.rows import COLUMNS, FileRow, PutRecord, file_row, token_columns, values
+from vofs.cache import schema
+from vofs.cache.rowchanges import delete_file, delete_number, insert_file
+from vofs.cache.rows import COLUMNS, MARKS, FileRow, PutRecord, file_row, values
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable
-from vofs.core.nodes import VersionToken
 from vofs.core.spans import Span
 from vofs.locks import Level, OrderedLock
-
-FORMAT = 1
-
-SCHEMA = """
--- identity and format of this cache
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
--- one row for each cached file; number names the data file and is never used again
-CREATE TABLE file (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    path TEXT NOT NULL UNIQUE,              -- decoded node path
-    size INTEGER NOT NULL,
-    backing_end INTEGER NOT NULL,           -- nothing at or beyond it is ever fetched
-    generation INTEGER NOT NULL,            -- counts changes
-    stored_generation INTEGER NOT NULL,     -- the one that the service has; equal = clean
-    whole INTEGER NOT NULL,                 -- 1: all of the data file is present, its size decides
-    base_length INTEGER,                    -- the version on the service; NULL: it never had it
-    base_md5 TEXT,
-    base_date_ms INTEGER,
-    base_md5_proves INTEGER,
-    mtime_ns INTEGER NOT NULL,
-    mode INTEGER,                           -- permission bits asked for at creation
-    put_generation INTEGER,                 -- R2: a PUT of this generation began
-    put_size INTEGER,
-    put_md5 TEXT,                           -- of its body, once the whole of it has left
-    state TEXT NOT NULL DEFAULT '',         -- '', 'failed' or 'conflict'
-    error TEXT NOT NULL DEFAULT '',         -- the last error of an upload
-    attempts INTEGER NOT NULL DEFAULT 0,
-    present_bytes INTEGER NOT NULL DEFAULT 0, -- as of the last save
-    used_at INTEGER NOT NULL DEFAULT 0       -- counts saves: the order of use
-);
-CREATE INDEX file_by_use ON file (used_at);
--- spans of files that are not whole: appended by each write, rewritten when the file is saved
-CREATE TABLE span (number INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
-    dirty INTEGER NOT NULL);
-CREATE INDEX span_of ON span (number);
--- R8: a synchronous change that began and is not known to have ended
-CREATE TABLE intent (id INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL, detail TEXT NOT NULL);
--- R9: a node that was unlinked while open and is still to be deleted
-CREATE TABLE tombstone (path TEXT PRIMARY KEY, length INTEGER NOT NULL, md5 TEXT,
-    date_ms INTEGER, md5_proves INTEGER NOT NULL) WITHOUT ROWID;
-"""
 
 
 class Index:
@@ -78,6 +39,7 @@ class Index:
 
     def __init__(self, path: Path, identity: str) -> None:
         self._lock = OrderedLock(Level.INDEX)
+        self.losses = 0  # power losses that this cache has seen (R5)
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as exc:
@@ -96,25 +58,50 @@ class Index:
     def _prepare(self, path: Path, identity: str) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version == 0:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for statement in SCHEMA.split(";\n"):
-                self._connection.execute(statement)
-            self._connection.execute("INSERT INTO meta VALUES ('identity', ?)", (identity,))
-            self._connection.execute(f"PRAGMA user_version={FORMAT}")
-            self._connection.execute("COMMIT")
+            schema.create(self._connection, identity)
             return
-        if version != FORMAT:
+        if version != schema.FORMAT and version not in schema.MIGRATIONS:
             raise MountUnusable(
-                f"cache index {path} has format {version}, this vofs reads {FORMAT}"
+                f"cache index {path} has format {version}, this vofs reads {schema.FORMAT}"
             )
-        owner = self._connection.execute(
-            "SELECT value FROM meta WHERE key='identity'"
-        ).fetchone()  # fmt: skip
-        if owner is None or owner[0] != identity:
+        owner = self._meta("identity")
+        if owner != identity:
             raise MountUnusable(
-                f"cache {path.parent} belongs to {owner and owner[0]}, not to {identity}:"
+                f"cache {path.parent} belongs to {owner}, not to {identity}:"
                 " give another --cache-dir"
             )
+        if version != schema.FORMAT:
+            schema.migrate(self._connection, version)
+        self.losses = int(self._meta("losses") or 0)
+
+    def _meta(self, key: str) -> str | None:
+        found = self._connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        return None if found is None else str(found[0])
+
+    def started(self, boot_id: str) -> bool:
+        """A mount begins: note under which boot, on the disk, before anything else changes (R5).
+
+        Args:
+            boot_id: what the kernel calls this boot.
+
+        Returns:
+            True when the machine went down since the last mount, and that did not end in order:
+            what the cache holds may then be older than what the index says.
+        """
+        with self.transaction(durable=True) as connection:
+            before, clean = self._meta("boot_id"), self._meta("clean_stop") == "1"
+            lost = before is not None and before != boot_id and not clean
+            self.losses += lost
+            connection.executemany(
+                "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+                [("boot_id", boot_id), ("clean_stop", "0"), ("losses", str(self.losses))],
+            )
+        return lost
+
+    def stopped(self) -> None:
+        """The mount ends, and everything that it wrote is on the disk."""
+        with self.transaction(durable=True) as connection:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('clean_stop', '1')")
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
@@ -184,13 +171,13 @@ class Index:
             The stored row, with its number, and whether it was added.
         """
         with self.transaction() as connection:
-            return _insert(connection, row, create_data)
+            return insert_file(connection, replace(row, losses=self.losses), create_data)
 
     def replace(self, row: FileRow, create_data: Callable[[int], None]) -> FileRow:
         """Give the file of `row` a new number and a new data file, in one step (R12)."""
         with self.transaction() as connection:
             delete_file(connection, row.path)
-            return _insert(connection, row, create_data)[0]
+            return insert_file(connection, replace(row, losses=self.losses), create_data)[0]
 
     def restore(self, row: FileRow) -> None:
         """Store a row again whose data file never went: a name that comes back (R9).
@@ -205,7 +192,7 @@ class Index:
                 connection.execute("DELETE FROM tombstone WHERE path=?", (row.path,))
             delete_number(connection, row.number)
             connection.execute(
-                f"INSERT INTO file ({COLUMNS}) VALUES (?{', ?' * 18})", (row.number, *values(row))
+                f"INSERT INTO file ({COLUMNS}) VALUES (?, {MARKS})", (row.number, *values(row))
             )
             connection.executemany(
                 "INSERT INTO span VALUES (?, ?, ?, ?)", [(row.number, *span) for span in row.spans]
@@ -258,8 +245,9 @@ class Index:
         """R2: commit that the first body byte of a PUT is about to leave, or the last has left."""
         with self.transaction(durable=durable) as connection:
             connection.execute(
-                "UPDATE file SET put_generation=?, put_size=?, put_md5=? WHERE number=?",
-                (put.generation, put.size, put.md5, number),
+                "UPDATE file SET put_generation=?, put_size=?, put_md5=?, put_detail=?"
+                " WHERE number=?",
+                (put.generation, put.size, put.md5, put.detail, number),
             )
 
     def used_bytes(self) -> int:
@@ -297,57 +285,3 @@ def _unusable(path: Path, exc: sqlite3.Error) -> MountUnusable:
         f"cache index {path} cannot be used ({exc}); it may hold unsent data:"
         " keep it and give another --cache-dir"
     )
-
-
-def _insert(
-    connection: sqlite3.Connection, row: FileRow, create_data: Callable[[int], None]
-) -> tuple[FileRow, bool]:
-    added = connection.execute(
-        f"INSERT INTO file ({COLUMNS}) VALUES (NULL{', ?' * 18}) ON CONFLICT (path) DO NOTHING",
-        values(row),
-    ).rowcount
-    stored = connection.execute(f"SELECT {COLUMNS} FROM file WHERE path=?", (row.path,)).fetchone()
-    if added:
-        create_data(stored[0])
-    return file_row(connection, stored), bool(added)
-
-
-def set_base(connection: sqlite3.Connection, number: int, base: VersionToken) -> None:
-    """Within a transaction: the file's next upload replaces the version `base`."""
-    connection.execute(
-        "UPDATE file SET base_length=?, base_md5=?, base_date_ms=?, base_md5_proves=?"
-        " WHERE number=?",
-        (*token_columns(base), number),
-    )
-
-
-def delete_number(connection: sqlite3.Connection, number: int) -> None:
-    """Within a transaction: drop the row of that number, whatever its path."""
-    connection.execute("DELETE FROM span WHERE number=?", (number,))
-    connection.execute("DELETE FROM file WHERE number=?", (number,))
-
-
-def delete_file(connection: sqlite3.Connection, path: str) -> None:
-    """Within a transaction: drop the row at `path`."""
-    connection.execute(
-        "DELETE FROM span WHERE number IN (SELECT number FROM file WHERE path=?)", (path,)
-    )
-    connection.execute("DELETE FROM file WHERE path=?", (path,))
-
-
-def rename_files(connection: sqlite3.Connection, source: str, destination: str) -> None:
-    """Within a transaction: move the row at `source`, and all below it, to `destination`.
-
-    Rows in the way are dropped: the caller has replaced what they cached.
-    """
-    if source == destination:
-        return
-    below = f"{source}/"
-    moved = connection.execute(
-        "SELECT number, path FROM file WHERE path=? OR (path >= ? AND path < ?)",
-        (source, below, f"{source}0"),  # "0" is the character after "/"
-    ).fetchall()
-    for number, path in moved:
-        target = destination + path[len(source) :]
-        delete_file(connection, target)
-        connection.execute("UPDATE file SET path=? WHERE number=?", (target, number))

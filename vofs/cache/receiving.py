@@ -16,10 +16,13 @@ from vofs.cache.disk import Disk
 from vofs.cache.filecore import FileCore
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
+from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
-from vofs.core.errors import VofsError
+from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
 from vofs.core.filestate import Claim, FileState
 from vofs.core.nodes import VersionToken
+from vofs.core.patience import TimedOutSpans
+from vofs.core.spans import Span
 
 FAILURES_KEPT = 16
 
@@ -32,6 +35,8 @@ class Receiving(FileCore):
         self._failures: deque[tuple[int, Claim, VofsError]] = deque(maxlen=FAILURES_KEPT)
         self._failure_count = 0
         self._pattern = fetchplan.ReadPattern()
+        self._moved_at: dict[Claim, float] = {}  # when bytes last came for a live claim
+        self._timed_out = TimedOutSpans()
 
     def claim_missing(
         self, start: int, end: int, *, ranges: bool
@@ -47,7 +52,9 @@ class Receiving(FileCore):
                 return [], self.state.base
             size, wanted = self.state.size, free[0][0]
             span, self._pattern = fetchplan.plan(self._pattern, wanted, end, size, ranges=ranges)
-            return self.state.claim(*span), self.state.base
+            claims = self.state.claim(*span)
+            self._moved_at.update(dict.fromkeys(claims, self._clock.monotonic()))
+            return claims, self.state.base
 
     def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
         """Store downloaded bytes where they are still wanted, and wake who waits for them.
@@ -61,9 +68,15 @@ class Receiving(FileCore):
             for start, end in spans:
                 self._data.write(start, view[start - offset : end - offset])
             self.state.accepted(spans)
-            self.progress_at = self._clock.monotonic()
+            self._note_progress(claim)
             self.lock.notify_all()
             return self.state.is_live(claim)
+
+    def _note_progress(self, claim: Claim) -> None:
+        """Bytes came for `claim`, wanted or not.  Lock held."""
+        self.progress_at = self._clock.monotonic()
+        self._moved_at[claim] = self.progress_at
+        self._timed_out.moved(claim.start, claim.end)
 
     def first_gap(self, claims: list[Claim]) -> int:
         """The first byte of the claims that has not come yet, or their end."""
@@ -77,6 +90,7 @@ class Receiving(FileCore):
         """Give a claim up; with a failure, every waiter for its bytes gets that."""
         with self.lock:
             self.state.release(claim)
+            self._moved_at.pop(claim, None)
             if failure is not None:
                 self._failure_count += 1
                 self._failures.append((self._failure_count, claim, failure))
@@ -88,33 +102,63 @@ class Receiving(FileCore):
         with self.lock:
             return self._failure_count
 
-    def wait_for(self, start: int, end: int, failures_before: int, timeout_s: float) -> bool:
-        """Wait until [start, end) is present, or nobody is downloading any more.
+    def wait_for(self, start: int, end: int, failures_before: int, patience: Patience) -> None:
+        """Wait until it is worth looking for [start, end) again.
 
-        The timeout counts from the last byte of progress (behaviours.md row 13): a slow download
+        That is when it is present, or nobody downloads the rest any more.  The timeout counts from
+        the last byte of the transfer that is waited for (behaviours.md row 13): a slow download
         that moves is no failure.
 
-        Returns:
-            True when it is worth looking again, False when nothing moved for `timeout_s`.
-
         Raises:
+            RemoteTimeout: nothing moved for the timeout, or not for a reader of the same bytes a
+                moment ago; the transfer goes on.
+            StrictTimeout: the time for the whole operation is over.
             VofsError: a download of these bytes failed after `failures_before`.
         """
         entered_at = self._clock.monotonic()
         with self.lock:
+            for gap in self.state.gaps(start, end):
+                if self._timed_out.refuse(*gap, entered_at):
+                    raise RemoteTimeout(f"{self.path}: still no byte")
             while gaps := self.state.gaps(start, end):
-                for count, claim, failure in self._failures:
-                    wanted = any(claim.start < last and first < claim.end for first, last in gaps)
-                    if count > failures_before and wanted:
-                        raise failure
+                self._raise_failure(gaps, failures_before)
                 if not self.state.claimed:
-                    break
-                quiet_since = max(entered_at, self.progress_at)
-                remaining = quiet_since + timeout_s - self._clock.monotonic()
-                if remaining <= 0:
-                    return False
-                self.lock.wait(remaining)
-            return True
+                    return
+                now = self._clock.monotonic()
+                quiet_until = self._quiet_since(gaps, entered_at) + patience.timeout_s
+                until = min(quiet_until, patience.until or quiet_until)
+                if now >= until or patience.given_up():
+                    self._give_up(gaps, now, patience)
+                polled = patience.given_up is not never
+                self.lock.wait(min(until - now, POLL_S) if polled else until - now)
+
+    def _raise_failure(self, gaps: list[Span], failures_before: int) -> None:
+        for count, claim, failure in self._failures:
+            wanted = any(claim.start < last and first < claim.end for first, last in gaps)
+            if count > failures_before and wanted:
+                raise failure
+
+    def _quiet_since(self, gaps: list[Span], entered_at: float) -> float:
+        """Since when nothing has come from any transfer that is to bring a part of `gaps`."""
+        return max(
+            [entered_at]
+            + [
+                moved_at
+                for claim, moved_at in self._moved_at.items()
+                if any(claim.start < last and first < claim.end for first, last in gaps)
+            ]
+        )
+
+    def _give_up(self, gaps: list[Span], now: float, patience: Patience) -> None:
+        """End a wait without the bytes."""
+        if patience.given_up():
+            raise RemoteTimeout(f"{self.path}: the process that reads it is being killed")
+        if patience.until is not None and now >= patience.until:
+            raise StrictTimeout(f"{self.path}: not read in time; the download goes on")
+        self._timed_out.add(gaps, now)
+        raise RemoteTimeout(
+            f"{self.path}: no byte for {patience.timeout_s:g} s; the download goes on"
+        )
 
     def revalidate(self, token: VersionToken, mtime_ns: int) -> bool:
         """Compare with the version the service has now; drop clean bytes of another one.

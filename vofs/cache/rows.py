@@ -15,8 +15,9 @@ from vofs.core.nodes import VersionToken
 COLUMNS = (
     "number, path, size, backing_end, generation, stored_generation, whole, base_length, base_md5,"
     " base_date_ms, base_md5_proves, mtime_ns, mode, put_generation, put_size, put_md5, state,"
-    " error, attempts"
+    " error, attempts, put_detail, durable_generation, losses"
 )
+MARKS = ", ".join("?" for _ in COLUMNS.split(",")[1:])  # for all values but the number
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,13 @@ class PutRecord:
         generation: the generation that was being sent.
         size: its bytes.
         md5: their hex MD5, known once the whole body has left, else None.
+        detail: JSON, what else must be known of it after a crash; "" for nothing.
     """
 
     generation: int
     size: int
     md5: str | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class FileRow:
         mode: permission bits asked for at creation, or None.
         error: the last error of an upload.
         attempts: how many uploads failed in a row.
+        durable_generation: the generation that fsync(2) brought to the disk, -1 for none (R5).
+        losses: how many power losses the cache had seen when the bytes could last be trusted (R5).
     """
 
     number: int
@@ -66,6 +71,8 @@ class FileRow:
     state: str = ""
     error: str = ""
     attempts: int = 0
+    durable_generation: int = -1
+    losses: int = 0
     spans: tuple[tuple[int, int, bool], ...] = ()
 
     @property
@@ -102,18 +109,21 @@ def values(row: FileRow) -> tuple[object, ...]:
     return (
         row.path, row.size, row.backing_end, row.generation, row.stored_generation, row.whole,
         *token_columns(row.base), row.mtime_ns, row.mode, *put, row.state, row.error, row.attempts,
+        "" if row.put is None else row.put.detail, row.durable_generation, row.losses,
     )  # fmt: skip
 
 
 def file_row(connection: sqlite3.Connection, row: tuple[Any, ...]) -> FileRow:
     """The value of one fetched row, with its spans."""
     (number, path, size, backing_end, generation, stored, whole, *base) = row[:11]
-    mtime_ns, mode, put_generation, put_size, put_md5, state, error, attempts = row[11:]
+    mtime_ns, mode, put_generation, put_size, put_md5, state, error, attempts, *more = row[11:]
+    put_detail, durable_generation, losses = more
     spans = connection.execute("SELECT start, stop, dirty FROM span WHERE number=?", (number,))
-    put = None if put_generation is None else PutRecord(put_generation, put_size, put_md5)
+    put = None
+    if put_generation is not None:
+        put = PutRecord(put_generation, put_size, put_md5, put_detail)
     return FileRow(
         number, path, size, backing_end, generation, stored, bool(whole), token_of(base),
-        mtime_ns, mode, put,
-        state, error, attempts,
+        mtime_ns, mode, put, state, error, attempts, durable_generation, losses,
         tuple((start, stop, bool(dirty)) for start, stop, dirty in spans),
     )  # fmt: skip

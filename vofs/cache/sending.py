@@ -8,7 +8,7 @@ makes the file clean.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from vofs.cache.clock import Clock
@@ -16,6 +16,7 @@ from vofs.cache.disk import Disk
 from vofs.cache.filecore import BLOCK, FileCore
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.waiting import POLL_S, never
 from vofs.core.errors import (
     ProtocolViolation,
     RemoteFailed,
@@ -192,26 +193,44 @@ class Sending(FileCore):
         finally:
             self.lock.notify_all()
 
-    def wait_stored(self, generation: int, timeout_s: float) -> None:
+    def wait_stored(
+        self,
+        generation: int,
+        timeout_s: float,
+        *,
+        moving: bool = False,
+        given_up: Callable[[], bool] = never,
+    ) -> bool:
         """Wait until the changes up to `generation` are on the service, or the upload failed.
 
-        Returns quietly when `timeout_s` seconds pass first: the upload goes on by itself.
+        Args:
+            generation: what is waited for.
+            timeout_s: how long; after it the upload goes on by itself.
+            moving: the timeout counts from the last progress, not from the call.
+            given_up: whether the process that waits is being killed (R19): as if the time ran out.
+
+        Returns:
+            False when the time ran out; a file that has lost its name has nothing to wait for.
 
         Raises:
             UploadFailed: it failed for good; the data is kept and listed.
             UploadConflict: the service holds somebody else's version.
         """
-        deadline = self._clock.monotonic() + timeout_s
+        began = self._clock.monotonic()
         with self.lock:
             while self.state.stored_generation < generation:
                 if self.state.upload is Upload.FAILED:
                     raise UploadFailed(self.error)
                 if self.state.upload is Upload.CONFLICT:
                     raise UploadConflict(self.error)
-                remaining = deadline - self._clock.monotonic()
-                if remaining <= 0 or self.state.life is not Life.ATTACHED:
-                    return
-                self.lock.wait(remaining)
+                if self.state.life is not Life.ATTACHED:
+                    return True
+                since = max(began, self.progress_at) if moving else began
+                remaining = since + timeout_s - self._clock.monotonic()
+                if remaining <= 0 or given_up():
+                    return False
+                self.lock.wait(remaining if given_up is never else min(remaining, POLL_S))
+            return True
 
     def replaces(self, token: VersionToken) -> None:
         """A file made here has got the name of a node (already in its row): it replaces `token`."""

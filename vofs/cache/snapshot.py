@@ -25,6 +25,8 @@ def row_of(
     put: PutRecord | None,
     error: str,
     attempts: int,
+    durable_generation: int,
+    losses: int,
 ) -> FileRow:
     """The row that describes `state`; the other arguments are those of `FileRow`."""
     clean = state.present.copy()
@@ -35,7 +37,7 @@ def row_of(
     return FileRow(
         number, path, state.size, state.backing_end, state.generation, state.stored_generation,
         whole, state.base, mtime_ns, mode, put, KEPT_STATES.get(state.upload, ""), error,
-        attempts, () if whole else tuple(spans),
+        attempts, durable_generation, losses, () if whole else tuple(spans),
     )  # fmt: skip
 
 

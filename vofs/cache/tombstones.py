@@ -21,8 +21,9 @@ from vofs.cache.clock import Clock
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
-from vofs.cache.index import Index, delete_number
+from vofs.cache.index import Index
 from vofs.cache.journal import Journal, Tombstone, add_tombstone
+from vofs.cache.rowchanges import delete_number
 from vofs.core.attributes import version_token
 from vofs.core.errors import NodeBusy, NodeNotFound, RemoteUnavailable, VofsError
 from vofs.core.nodes import VersionToken

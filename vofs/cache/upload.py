@@ -14,57 +14,32 @@ leaves the file's state, its row and the service in a combination that a kill at
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.doubt import Doubts
 from vofs.cache.emptyfile import EmptyFiles
 from vofs.cache.fetcher import Fetcher
+from vofs.cache.outcome import Outcome, is_final
+from vofs.cache.storing import Storing
 from vofs.cache.tombstones import Tombstones
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
-    CacheFull,
     ContentLost,
-    NodeBusy,
     NodeNotFound,
-    ProtocolViolation,
-    RemoteFailed,
     RemoteTimeout,
     RemoteUnavailable,
-    TransferCorrupted,
     UploadConflict,
     VersionChanged,
     VofsError,
 )
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Upload
-from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
-from vofs.remote.api import PutReceipt, Remote
+from vofs.core.nodes import NodeInfo, NodeKind
+from vofs.remote.api import Remote
 
-log = logging.getLogger(__name__)
-
-ATTEMPTS_OF_A_FAILING_SERVICE = 3
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an upload ended.
-
-    Attributes:
-        failure: None when nothing is left to send of what was there; else why not.
-        retry_after_s: the earliest repetition; None: by backoff.
-        final: repeating it by itself makes no sense.
-        waits: nothing failed, it is too early; no try is counted.
-    """
-
-    failure: VofsError | None = None
-    retry_after_s: float | None = None
-    final: bool = False
-    waits: bool = False
 
 
 class Uploader:
@@ -95,9 +70,10 @@ class Uploader:
     ) -> None:
         self._remote, self._fetcher, self._tombstones = remote, fetcher, tombstones
         self._empty, self._clock = empty, clock
-        self._confirm_s, self._settle_s = confirm_s, settle_s
+        self._confirm_s = confirm_s
         self._on_stored = on_stored
-        self._seen_in_doubt: dict[int, tuple[VersionToken | None, float]] = {}
+        self._storing = Storing(remote, empty)
+        self._doubts = Doubts(remote, clock, settle_s)
 
     def upload(self, file: CachedFile) -> Outcome:
         """Send what `file` holds; see the module's docstring.
@@ -106,11 +82,11 @@ class Uploader:
         """
         try:
             if file.upload_state is Upload.IN_DOUBT:
-                waiting = self._settle_doubt(file)
+                waiting = self._doubts.settle(file)
                 if waiting is not None or not file.is_dirty:
                     return waiting or self._arrived(file)
             if not file.queue():
-                return Outcome()
+                return Outcome(contact=False)
             return self._send(file)
         except RemoteUnavailable as exc:
             file.note_failure(exc)
@@ -139,7 +115,7 @@ class Uploader:
         broke_before = file.provenance[1] is not None
         try:
             file.begin_put(ticket, durable=not atomic)
-            token = self._store(file, ticket, distrust_reply=broke_before and not atomic)
+            token = self._storing.store(file, ticket, distrust_reply=broke_before and not atomic)
         except RemoteUnavailable as exc:
             event = Event.DOUBT if exc.sent else Event.RETRY
             file.not_stored(event, exc, began=exc.sent)
@@ -161,59 +137,6 @@ class Uploader:
             if ticket is not None:
                 return ticket
         raise RemoteTimeout(f"{file.path}: its holes change faster than they can be filled")
-
-    def _store(self, file: CachedFile, ticket: Ticket, *, distrust_reply: bool) -> VersionToken:
-        """Send the ticket and return the version that it is proved to be (R7).
-
-        Args:
-            file: the file.
-            ticket: what is sent.
-            distrust_reply: a PUT of this name broke before on a service that truncates: the
-                digest in the reply is the stream's, not the file's, so the bytes are read back.
-        """
-        caps = self._remote.capabilities
-        if ticket.size == 0 and not caps.empty_put:
-            self._empty.store(file.path, existed=ticket.base is not None)
-            return VersionToken(0, None, None, caps.atomic_put)
-        digest = hashlib.md5(usedforsecurity=False)
-        receipt = self._remote.put_bytes(file.path, _body(file, ticket, digest), ticket.size)
-        md5 = digest.hexdigest()
-        proof = self._read_back(file.path) if distrust_reply else self._proof(file.path, receipt)
-        self._check_proof(file.path, proof, ticket.size, md5)
-        return VersionToken(ticket.size, md5, None, caps.atomic_put)
-
-    def _read_back(self, path: str) -> PutReceipt:
-        """What the service really holds at `path`, by reading it."""
-        node = self._remote.get_node(path)
-        digest = hashlib.md5(usedforsecurity=False)
-        with self._remote.open_bytes(path, 0, node.length, version_token(node)) as source:
-            for chunk in source.chunks():
-                digest.update(chunk)
-        return PutReceipt(digest.hexdigest(), node.length)
-
-    def _proof(self, path: str, receipt: PutReceipt) -> PutReceipt:
-        """The reply's word; without a digest the node's, where node documents do not lag."""
-        if receipt.md5 is not None or self._remote.capabilities.listing_lags:
-            return receipt
-        node = self._remote.get_node(path)
-        return PutReceipt(node.md5, node.length)
-
-    def _check_proof(self, path: str, proof: PutReceipt, size: int, md5: str) -> None:
-        """R7: digest, or at least length; nothing at all proves nothing.
-
-        Raises:
-            TransferCorrupted: something else is there.
-            RemoteUnavailable: nobody says what is there: the upload is in doubt.
-        """
-        if proof.md5 is None and proof.length is None:
-            raise RemoteUnavailable(f"{path}: sent, but nothing proves that it arrived", sent=True)
-        if proof.md5 not in (None, md5) or proof.length not in (None, size):
-            raise TransferCorrupted(
-                f"{path}: the service stored {proof.length} bytes with MD5 {proof.md5},"
-                f" sent were {size} with {md5}"
-            )
-        if proof.md5 is None and size:
-            log.info("%s: stored, but the service offers no digest to verify it", path)
 
     # -- what the service has -------------------------------------------------------------------
 
@@ -249,53 +172,3 @@ class Uploader:
             f"{file.path} changed on the service since it was read: ours is kept here,"
             " copy it to another name"
         )
-
-    def _settle_doubt(self, file: CachedFile) -> Outcome | None:
-        """R1: find out what became of a PUT that broke.
-
-        Returns:
-            None when it is settled, else how long to wait before looking again.
-        """
-        node = self._look(file.path)
-        token = None if node is None or node.kind is not NodeKind.DATA else version_token(node)
-        if token is not None and file.settle_if_sent(token):
-            return None
-        now = self._clock.monotonic()
-        if not self._remote.capabilities.atomic_put:
-            seen, since = self._seen_in_doubt.get(file.number, (token, now))
-            if seen != token:
-                since = now
-            self._seen_in_doubt[file.number] = (token, since)
-            remaining = since + self._settle_s - now
-            if remaining > 0:
-                return Outcome(
-                    retry_after_s=min(remaining, max(1.0, self._settle_s / 8)), waits=True
-                )
-        self._seen_in_doubt.pop(file.number, None)
-        file.settle_as_lost()
-        return None
-
-
-def is_final(failure: VofsError, attempts: int) -> bool:
-    """Whether repeating an upload by itself makes no sense.
-
-    What the node or the credential refuses is final at once; a service that fails, or bytes that
-    arrive wrong, are tried three times (R7); what is merely out of reach is never given up.
-
-    Args:
-        failure: how it failed.
-        attempts: how many times in a row the service answered so, this time included.
-    """
-    if isinstance(failure, RemoteUnavailable | NodeBusy | CacheFull):
-        return False
-    if isinstance(failure, RemoteFailed | ProtocolViolation | TransferCorrupted):
-        return attempts >= ATTEMPTS_OF_A_FAILING_SERVICE
-    return True
-
-
-def _body(file: CachedFile, ticket: Ticket, digest: hashlib._Hash) -> Iterator[bytes]:
-    """The ticket's bytes; when all have left, their digest is put on record."""
-    for chunk in file.ticket_chunks(ticket):
-        digest.update(chunk)
-        yield chunk
-    file.body_left(digest.hexdigest())

@@ -5,7 +5,11 @@ tombstones and intents that wait.  What is due when:
 
 * a file whose last change was flushed, or whose last handle closed, at once;
 * creation and truncation alone at release, or 5 s after the last change (R4);
-* a dirty file held open after 60 s of quiet, or 10 minutes (R3).
+* a dirty file held open after 60 s of quiet, or 10 minutes (R3);
+* between two uploads of one file lies twice the last one's duration, `vofs flush` and
+  `--fsync remote` excepted (R3).
+
+The threads only repeat `step`: who calls that himself needs none.
 
 The lock (level 40) protects the queue and is never held while a file is asked anything.
 """
@@ -20,9 +24,10 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
+from vofs.cache.outcome import Outcome
 from vofs.cache.threads import Threads
-from vofs.cache.upload import Outcome, Uploader
-from vofs.core.errors import CacheDamaged
+from vofs.cache.upload import Uploader
+from vofs.core.errors import CacheDamaged, RemoteUnavailable
 from vofs.core.lifecycle import Upload
 from vofs.core.uploadqueue import UploadQueue
 from vofs.locks import Level, OrderedLock
@@ -78,13 +83,14 @@ class WriteBack:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, file: CachedFile, *, flushed: bool) -> None:
+    def submit(self, file: CachedFile, *, flushed: bool, urgent: bool = False) -> None:
         """A file has something to send.
 
         Args:
             file: the file; nothing happens when it is clean.
             flushed: its bytes are complete (close, unmount, user): send now.  Otherwise it was
                 created, truncated or written and is still open.
+            urgent: before all others, and whatever puts it off.
         """
         if not file.is_dirty or file.is_detached:
             return
@@ -93,8 +99,21 @@ class WriteBack:
             self._files[file.number] = file
             if flushed:
                 self._flushed.add(file.number)
-            self._queue.schedule(file.number, now if flushed else now + CREATED_DELAY_S)
+            due_at = now if flushed else now + CREATED_DELAY_S
+            self._queue.schedule(file.number, due_at, urgent=urgent)
             self._lock.notify_all()
+
+    def flush(self, path: str) -> int:
+        """`vofs flush`: send now what is dirty at and below `path`, the failed included.
+
+        Returns:
+            How many files that is; it waits for none of them.
+        """
+        files = self._table.unsent_below(path)
+        for file in files:
+            file.queue()
+            self.submit(file, flushed=True, urgent=True)
+        return len(files)
 
     def hasten(self) -> None:
         """Make everything that waits due now, whatever its backoff."""
@@ -119,45 +138,59 @@ class WriteBack:
     # -- workers --------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Nothing that goes wrong with one file may end the thread that sends the rest."""
-        while (taken := self._next()) is not None:
-            number, file = taken
-            try:
-                outcome = self._upload(number, file)
-            except Exception as exc:
-                log.exception("upload of %s", file.path)
-                outcome = Outcome(failure=CacheDamaged(f"{file.path}: {exc!r}"))
-            try:
-                self._finish(number, file, outcome)
-            except Exception:
-                log.exception("after the upload of %s", file.path)
+        while self._wait_for_work():
+            self.step()
 
-    def _next(self) -> tuple[int, CachedFile] | None:
-        """Wait for something due; returns the number it was queued under, None at the end.
-
-        A file may get a new number once it is clean, so the queue's is remembered.
-        """
+    def _wait_for_work(self) -> bool:
+        """Wait until something is due; False at the end."""
         with self._lock:
             while not self._stopping.is_set():
-                number = self._queue.take(self._clock.monotonic())
-                if number is not None:
-                    return number, self._files[number]
-                due_at = self._queue.next_due()
-                self._lock.wait(
-                    None if due_at is None else max(0.0, due_at - self._clock.monotonic())
-                )
-        return None
+                due_at, now = self._queue.next_due(), self._clock.monotonic()
+                if due_at is not None and due_at <= now:
+                    return True
+                self._lock.wait(None if due_at is None else due_at - now)
+        return False
+
+    def step(self) -> bool:
+        """Carry out the one upload that is due first, from the queue to its outcome.
+
+        Nothing that goes wrong with one file may end the thread that sends the rest.
+
+        Returns:
+            False when nothing is due.
+        """
+        taken = self._take()
+        if taken is None:
+            return False
+        number, file = taken
+        began = self._clock.monotonic()
+        try:
+            outcome = self._upload(number, file)
+        except Exception as exc:
+            log.exception("upload of %s", file.path)
+            outcome = Outcome(failure=CacheDamaged(f"{file.path}: {exc!r}"), contact=False)
+        try:
+            self._finish(number, file, outcome, self._clock.monotonic() - began)
+        except Exception:
+            log.exception("after the upload of %s", file.path)
+        return True
+
+    def _take(self) -> tuple[int, CachedFile] | None:
+        """A file that is due, with the number it was queued under: it may get a new one later."""
+        with self._lock:
+            number = self._queue.take(self._clock.monotonic())
+            return None if number is None else (number, self._files[number])
 
     def _upload(self, number: int, file: CachedFile) -> Outcome:
         early = self._too_early_s(number, file)
         if early > 0:
-            return Outcome(waits=True, retry_after_s=early)
+            return Outcome(waits=True, retry_after_s=early, contact=False)
         path = file.path
         if not self._gate.try_enter(path):
-            return Outcome(waits=True, retry_after_s=BUSY_DELAY_S)
+            return Outcome(waits=True, retry_after_s=BUSY_DELAY_S, contact=False)
         try:
             if file.path != path:  # renamed between the two lines above
-                return Outcome(waits=True, retry_after_s=0.0)
+                return Outcome(waits=True, retry_after_s=0.0, contact=False)
             return self._uploader.upload(file)
         finally:
             self._gate.leave(path)
@@ -172,22 +205,10 @@ class WriteBack:
             return 0.0
         return (IDLE_DELAY_S if has_bytes else CREATED_DELAY_S) - quiet_s
 
-    def _finish(self, number: int, file: CachedFile, outcome: Outcome) -> None:
+    def _finish(self, number: int, file: CachedFile, outcome: Outcome, took_s: float) -> None:
         now = self._clock.monotonic()
         with self._lock:
-            if outcome.waits:
-                self._queue.postpone(number, now + (outcome.retry_after_s or 0.0))
-            elif outcome.failure is not None and not outcome.final:
-                due_at = self._queue.retry(number, now, retry_after_s=outcome.retry_after_s)
-                log.warning(
-                    "%s is not sent yet: %s; next try in %.0f s",
-                    file.path, outcome.failure, due_at - now,
-                )  # fmt: skip
-            else:
-                self._queue.finish(number)
-                if number not in self._queue:
-                    self._files.pop(number, None)
-                    self._flushed.discard(number)
+            self._settle(number, file, outcome, now, took_s)
             self._lock.notify_all()
         if outcome.final:
             log.error("%s cannot be sent: %s; its data is kept", file.path, outcome.failure)
@@ -195,6 +216,30 @@ class WriteBack:
             if file.is_dirty and file.upload_state is not Upload.CONFLICT:
                 self.submit(file, flushed=file.writing(now)[0] == 0)
             self._table.settle(file)
+
+    def _settle(
+        self, number: int, file: CachedFile, outcome: Outcome, now: float, took_s: float
+    ) -> None:
+        """Tell the queue how an upload ended.  Lock held."""
+        if outcome.reached:
+            self._queue.reached(now)
+        if outcome.waits:
+            self._queue.postpone(number, now + (outcome.retry_after_s or 0.0))
+        elif outcome.failure is not None and not outcome.final:
+            unreached = isinstance(outcome.failure, RemoteUnavailable)
+            due_at = self._queue.retry(
+                number, now, retry_after_s=outcome.retry_after_s, reached=not unreached
+            )
+            log.warning(
+                "%s is not sent yet: %s; next try in %.0f s",
+                file.path, outcome.failure, due_at - now,
+            )  # fmt: skip
+        else:
+            sent = outcome.failure is None and outcome.contact
+            self._queue.finish(number, now, took_s=took_s if sent else 0.0)
+            if number not in self._queue:
+                self._files.pop(number, None)
+                self._flushed.discard(number)
 
     def _tick(self) -> None:
         while not self._stops_within(TICK_S):

@@ -118,8 +118,12 @@ def _add_behaviour(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--allow-other", action="store_true", help="other users may look in")
     group.add_argument("--timeout", type=_seconds, default=30.0, metavar="S",
                        help="wait without progress (%(default)s)")  # fmt: skip
+    group.add_argument("--strict-timeout", action="store_true",
+                       help="EAGAIN for a read that takes longer than --timeout")  # fmt: skip
     group.add_argument("--close-wait", type=_seconds, default=30.0, metavar="S",
                        help="how long close waits for the upload (%(default)s)")  # fmt: skip
+    group.add_argument("--fsync", choices=("local", "remote"), default="local",
+                       help="where data is when fsync returns (%(default)s)")  # fmt: skip
     group.add_argument("--attr-ttl", type=_seconds, default=10.0, metavar="S",
                        help="attributes are believed so long (%(default)s)")  # fmt: skip
     group.add_argument("--negative-ttl", type=_seconds, default=5.0, metavar="S",

@@ -43,7 +43,8 @@ from vofs.core.retrypolicy import RetryPolicy
 from vofs.core.uris import ServiceUri, node_uri, parse_vospace
 from vofs.mount import binding
 from vofs.mount.options import MountOptions
-from vofs.mount.session import Session, requesting_process
+from vofs.mount.requester import Requester
+from vofs.mount.session import Session
 from vofs.remote.api import Remote
 from vofs.remote.credentials import (
     Anonymous,
@@ -155,11 +156,13 @@ def _mount(options: Namespace, mount_point: Path, word: daemon.Word, stack: Exit
     settings = _settings(
         options, service, mount_point, cache_dir.absolute(), control_dir, read_only=read_only
     )
+    requester = Requester(binding.request_context, binding.request_interrupted)
     session = Session(
         settings,
         remote,
         SystemClock(),
-        thread_group=requesting_process(binding.request_context),
+        thread_group=requester.thread_group,
+        given_up=requester.given_up,
         credential=_phrase(credential),
     )
     notice = ""
@@ -258,7 +261,9 @@ def _settings(
         threads=not options.nothreads,
         debug=options.debug,
         timeout_s=options.timeout,
+        strict_timeout=options.strict_timeout,
         close_wait_s=options.close_wait,
+        fsync_remote=options.fsync == "remote",
         attr_ttl_s=options.attr_ttl,
         negative_ttl_s=options.negative_ttl,
         settle_s=options.settle,

@@ -1,6 +1,6 @@
-"""`vofs`: look at a mount, wait for its uploads, forget what it cached, unmount it.
+"""`vofs`: look at a mount, send or wait for its uploads, forget what it cached, unmount it.
 
-The first four commands; PATH is anywhere inside a mount.  Exit codes are those of interface.md
+The first five commands; PATH is anywhere inside a mount.  Exit codes are those of interface.md
 section 3.
 """
 
@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     wait.add_argument("--timeout", type=float, default=None, metavar="S")
     wait.add_argument("path", type=Path)
     wait.set_defaults(run=_wait)
+    flush = commands.add_parser("flush", help="upload now, ignoring backoff; wait waits for it")
+    flush.add_argument("path", type=Path)
+    flush.set_defaults(run=_flush)
     drop = commands.add_parser("drop", help="forget clean cached data and attributes")
     drop.add_argument("path", type=Path)
     drop.set_defaults(run=_drop)
@@ -63,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
                          help="give up after so long without progress (%(default)s)")  # fmt: skip
     unmount.add_argument("path", type=Path)
     unmount.set_defaults(run=_unmount)
-    for command in (status, wait, drop, unmount):
+    for command in (status, wait, flush, drop, unmount):
         command.add_argument("--json", action="store_true", help="one JSON value on stdout")
     return parser
 
@@ -153,7 +156,14 @@ def _wait_for_uploads(
             time.sleep(POLL_S)
 
 
-# -- drop and unmount ---------------------------------------------------------------------------
+# -- flush, drop and unmount --------------------------------------------------------------------
+
+
+def _flush(options: argparse.Namespace) -> int:
+    client, below = MountClient.containing(options.path)
+    flushed = client.ask({"command": "flush", "path": below})["flushed"]
+    print(json.dumps({"flushed": flushed}) if options.json else f"files to be sent now: {flushed}")
+    return 0
 
 
 def _drop(options: argparse.Namespace) -> int:

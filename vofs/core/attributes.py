@@ -5,7 +5,7 @@ of extended attributes from property URIs (interface.md section 3), and the vers
 What the local side knows better (a size not yet uploaded, a time set by utimens, bits that VOSpace
 cannot hold) comes in as an `Overlay`.
 
-Invariants: times are integers of nanoseconds, never floats; the inode depends on the URI alone.
+Invariants: times are integers of nanoseconds, never floats; an inode number depends on a URI alone.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Attributes:
 
 def attributes_of(
     node: NodeInfo,
-    uri: str,
+    inode: int,
     owner: MountOwner,
     overlay: Overlay | None = None,
     *,
@@ -139,7 +139,7 @@ def attributes_of(
 
     Args:
         node: the node, got with detail=max.
-        uri: its full URI; the inode is made of it.
+        inode: its number (R23).
         owner: see `MountOwner`.
         overlay: what is known better locally.
         tells_rights: the service answers detail=max with readable and writable, so that a node
@@ -157,7 +157,7 @@ def attributes_of(
         nlink=1,
         uid=owner.uid,
         gid=owner.gid,
-        inode=inode_of(uri),
+        inode=inode,
     )
 
 

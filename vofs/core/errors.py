@@ -26,6 +26,7 @@ into a type, and an exit code out of a start that failed.
     |   |-- NotSupported             this service cannot do that at all
     |   |-- RemoteUnavailable        transient: refused, reset, 503 (retry_after_s)
     |   |   `-- RemoteTimeout           no progress within the timeout
+    |   |       `-- StrictTimeout          not done within the timeout, which is strict
     |   |-- RemoteFailed             an answer that is an error and not transient (500)
     |   `-- ProtocolViolation        an answer that the protocol does not allow
     |-- TransferError             bytes did not arrive as they should
@@ -154,6 +155,10 @@ class RemoteUnavailable(RemoteError):
 
 class RemoteTimeout(RemoteUnavailable):
     """No byte and no answer within the timeout."""
+
+
+class StrictTimeout(RemoteTimeout):
+    """The whole operation took longer than the timeout, and the user wants that to be an error."""
 
 
 class RemoteFailed(RemoteError):

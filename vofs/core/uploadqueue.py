@@ -3,6 +3,15 @@
 Pure.  Keys are file numbers.  One upload of a key runs at a time; a key that becomes due again
 while it runs is due again when it ends.  Times are seconds of whatever monotonic clock the caller
 uses.  Failed tries are repeated with exponential backoff, never given up by the queue itself.
+
+Three things put an upload off, and one thing overrides them:
+
+* *backoff*: the key's own failures, and never earlier than a Retry-After asked for;
+* *rest*: between two uploads of one file lies at least twice the last one's duration (R3);
+* *the pause*: after two failures in a row to reach the service nothing is sent but one probe at a
+  time; the first answer ends it, and all that it held up is due at once.  Probes go round, so that
+  one file which always fails does not keep the others waiting;
+* *urgency* (`vofs flush`, `--fsync remote`): one try at once, before all others.
 """
 
 from __future__ import annotations
@@ -11,6 +20,9 @@ from dataclasses import dataclass
 
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 300.0
+FAILURES_TO_PAUSE = 2
+REST = 2.0  # times the duration of an upload, until the next one of the same file
+RESTS_KEPT = 256
 
 
 def backoff_s(attempts: int, retry_after_s: float | None) -> float:
@@ -21,10 +33,37 @@ def backoff_s(attempts: int, retry_after_s: float | None) -> float:
 
 @dataclass(slots=True)
 class _Entry:
+    """One key.
+
+    Attributes:
+        due_at: when it is to run, were it alone.
+        not_before: its rest, or a Retry-After: only urgency overrides it.
+        attempts: failures in a row.
+        running: its upload runs.
+        urgent: one try at once.
+        again_at, again_urgent: it became due while it ran.
+        stalled: its last try did not reach the service.
+        spared: the end of a pause has made it due early once; a second time it waits its backoff,
+            or a file that alone cannot be sent would be tried with each success of another.
+    """
+
     due_at: float
+    not_before: float = 0.0
     attempts: int = 0
     running: bool = False
+    urgent: bool = False
     again_at: float | None = None
+    again_urgent: bool = False
+    stalled: bool = False
+    spared: bool = False
+
+    @property
+    def ready_at(self) -> float:
+        return self.due_at if self.urgent else max(self.due_at, self.not_before)
+
+    def probe_at(self, paused_until: float) -> float:
+        """When it may be the one that finds out whether the service is back."""
+        return max(paused_until, self.not_before if self.stalled else self.ready_at)
 
 
 class UploadQueue:
@@ -32,57 +71,119 @@ class UploadQueue:
 
     def __init__(self) -> None:
         self._entries: dict[int, _Entry] = {}
+        self._rests: dict[int, float] = {}
+        self._unreached = 0  # tries in a row that did not reach the service
+        self._paused_until: float | None = None
+        self._probe: int | None = None
 
-    def schedule(self, key: int, due_at: float) -> None:
+    @property
+    def is_paused(self) -> bool:
+        """Whether the service is out of reach, as far as is known."""
+        return self._paused_until is not None
+
+    def schedule(self, key: int, due_at: float, *, urgent: bool = False) -> None:
         """Make `key` due at `due_at`, or keep it due earlier; while it runs, once more after."""
         entry = self._entries.get(key)
         if entry is None:
-            self._entries[key] = _Entry(due_at)
+            rest = self._rests.get(key, 0.0)
+            self._entries[key] = _Entry(due_at, rest, urgent=urgent)
         elif entry.running:
             entry.again_at = due_at if entry.again_at is None else min(entry.again_at, due_at)
+            entry.again_urgent |= urgent
         else:
             entry.due_at = min(entry.due_at, due_at)
+            entry.urgent |= urgent
 
     def take(self, now: float) -> int | None:
-        """The key that has been due longest, now running; None when nothing is due."""
-        ready = [(e.due_at, key) for key, e in self._entries.items() if not e.running]
-        if not ready:
-            return None
-        due_at, key = min(ready)
-        if due_at > now:
-            return None
-        self._entries[key].running = True
-        return key
-
-    def next_due(self) -> float | None:
-        """When the next waiting key is due, or None."""
-        return min((e.due_at for e in self._entries.values() if not e.running), default=None)
-
-    def due_at(self, key: int) -> float | None:
-        """When `key` is due, or None when it is not waiting."""
-        entry = self._entries.get(key)
-        return None if entry is None or entry.running else entry.due_at
-
-    def finish(self, key: int) -> None:
-        """The upload of `key` ended well, or for good; forget it unless it is due again."""
-        entry = self._entries.pop(key, None)
-        if entry is not None and entry.again_at is not None:
-            self._entries[key] = _Entry(entry.again_at)
-
-    def retry(self, key: int, now: float, *, retry_after_s: float | None = None) -> float:
-        """The upload of `key` failed and is to be repeated.
+        """The key to run, now running: urgent ones first, then what has been due longest.
 
         Returns:
-            When it is due again.
+            None when nothing is due, or may be tried while the service is out of reach.
+        """
+        found = self._first(now)
+        if found is None:
+            return None
+        key, entry = found
+        if self.is_paused and not entry.urgent:
+            self._probe = key
+        entry.running = True
+        return key
+
+    def _first(self, now: float) -> tuple[int, _Entry] | None:
+        waiting = [(key, entry) for key, entry in self._entries.items() if not entry.running]
+        urgent = [one for one in waiting if one[1].urgent and one[1].ready_at <= now]
+        if urgent:
+            return min(urgent, key=lambda one: (one[1].ready_at, one[0]))
+        if self._paused_until is None:
+            ready = [one for one in waiting if one[1].ready_at <= now]
+            return min(ready, key=lambda one: (one[1].ready_at, one[0]), default=None)
+        if self._probe is not None or self._paused_until > now:
+            return None
+        probes = [one for one in waiting if one[1].probe_at(self._paused_until) <= now]
+        return min(
+            probes, key=lambda one: (one[1].attempts, one[1].ready_at, one[0]), default=None
+        )  # fmt: skip
+
+    def next_due(self) -> float | None:
+        """When there will be something to take, or None; earlier is possible only by a call."""
+        waiting = [entry for entry in self._entries.values() if not entry.running]
+        times = [entry.ready_at for entry in waiting if entry.urgent or not self.is_paused]
+        if self._paused_until is not None and self._probe is None:
+            times += [entry.probe_at(self._paused_until) for entry in waiting]
+        return min(times, default=None)
+
+    def due_at(self, key: int) -> float | None:
+        """When `key` is due, or None when it is not waiting; a pause may end earlier or later."""
+        entry = self._entries.get(key)
+        if entry is None or entry.running:
+            return None
+        if self._paused_until is None or entry.urgent:
+            return entry.ready_at
+        return entry.probe_at(self._paused_until)
+
+    def finish(self, key: int, now: float, *, took_s: float = 0.0) -> None:
+        """The upload of `key` ended well, or for good; forget it unless it is due again.
+
+        Args:
+            key: the upload.
+            now: the time.
+            took_s: how long it took to send it; 0 when nothing was sent.
+        """
+        if took_s > 0:
+            if len(self._rests) >= RESTS_KEPT:
+                self._rests = {other: at for other, at in self._rests.items() if at > now}
+            self._rests[key] = now + REST * took_s
+        entry = self._entries.pop(key, None)
+        self._probe_ended(key)
+        if entry is not None and entry.again_at is not None:
+            self.schedule(key, entry.again_at, urgent=entry.again_urgent)
+
+    def retry(
+        self, key: int, now: float, *, retry_after_s: float | None = None, reached: bool = True
+    ) -> float:
+        """The upload of `key` failed and is to be repeated.
+
+        Args:
+            key: the upload.
+            now: the time.
+            retry_after_s: what the service asked for.
+            reached: the service answered; else it may be out of reach, see `pause`.
+
+        Returns:
+            When it is due again, were it alone.
         """
         entry = self._entries.setdefault(key, _Entry(now))
         entry.attempts += 1
-        entry.running = False
+        entry.running, entry.urgent, entry.stalled = False, entry.again_urgent, not reached
         entry.due_at = now + backoff_s(entry.attempts, retry_after_s)
+        entry.not_before = max(entry.not_before, now + (retry_after_s or 0.0))
         if entry.again_at is not None:
-            entry.due_at = max(min(entry.due_at, entry.again_at), now + (retry_after_s or 0.0))
-            entry.again_at = None
-        return entry.due_at
+            entry.due_at = min(entry.due_at, entry.again_at)
+        entry.again_at, entry.again_urgent = None, False
+        was_probe = self._probe_ended(key)
+        if not reached:
+            self._not_reached(now, retry_after_s, was_probe=was_probe)
+        return entry.ready_at
 
     def postpone(self, key: int, due_at: float) -> None:
         """`key` cannot run now through no fault of its own: due again at `due_at`, no try lost.
@@ -90,14 +191,47 @@ class UploadQueue:
         A flush that came meanwhile is not forgotten: then it is due when that said.
         """
         entry = self._entries[key]
-        entry.running = False
+        entry.running, entry.urgent = False, entry.again_urgent
         entry.due_at = due_at if entry.again_at is None else min(due_at, entry.again_at)
-        entry.again_at = None
+        entry.again_at, entry.again_urgent, entry.stalled = None, False, False
+        self._probe_ended(key)
+
+    def _probe_ended(self, key: int) -> bool:
+        if self._probe != key:
+            return False
+        self._probe = None
+        return True
+
+    def _not_reached(self, now: float, retry_after_s: float | None, *, was_probe: bool) -> None:
+        """Begin a pause, or make it longer when its probe failed."""
+        if self._paused_until is None or was_probe:
+            self._unreached += 1
+            if self._unreached >= FAILURES_TO_PAUSE:
+                tries = self._unreached - FAILURES_TO_PAUSE + 1
+                self._paused_until = now + backoff_s(tries, retry_after_s)
+        else:
+            self._paused_until = max(self._paused_until, now + (retry_after_s or 0.0))
+
+    def reached(self, now: float) -> None:
+        """The service answered: the pause is over, and what it held up is due now."""
+        self._unreached = 0
+        if self._paused_until is None:
+            return
+        self._paused_until = self._probe = None
+        for entry in self._entries.values():
+            if entry.stalled and not entry.spared and not entry.running:
+                entry.due_at, entry.spared = min(entry.due_at, now), True
+            entry.stalled = False
 
     def hasten(self, now: float) -> None:
-        """Make everything that waits due now: backoff is for machines, not for people."""
+        """Make everything that waits due now: backoff and rest are for machines, not for people.
+
+        A pause stays one, but its next probe is due now.
+        """
+        if self._paused_until is not None:
+            self._paused_until = min(self._paused_until, now)
         for entry in self._entries.values():
-            entry.due_at = min(entry.due_at, now)
+            entry.due_at, entry.not_before = min(entry.due_at, now), 0.0
 
     def discard(self, key: int) -> None:
         """Forget `key`, unless it is running."""

@@ -58,6 +58,11 @@ def request_context() -> tuple[int, int, int]:
     return int(uid), int(gid), int(pid)
 
 
+def request_interrupted() -> bool:
+    """Whether a signal came for whoever waits for the request that the calling thread serves."""
+    return bool(_fuse()._libfuse.fuse_interrupted())
+
+
 class Adapter:
     """Turns the binding's calls into calls of the boundary, and its values into dictionaries.
 
@@ -96,7 +101,13 @@ class Adapter:
                 return self._boundary("read", handle, size, offset)
             case "write", (_, data, offset, handle):
                 return self._boundary("write", handle, data, offset)
-            case (("flush" | "release" | "releasedir" | "readdir"), (_, handle)):
+            case "readdir", (_, handle):
+                entries = self._boundary("readdir", handle)
+                return [
+                    (entry.name, {"st_ino": entry.inode, "st_mode": entry.file_type}, 0)
+                    for entry in entries
+                ]
+            case (("flush" | "release" | "releasedir"), (_, handle)):
                 return self._boundary(name, handle)
             case "fsync", (_, datasync, handle):
                 return self._boundary("fsync", handle, datasync)
@@ -136,7 +147,7 @@ def run(
     options: dict[str, Any] = {
         "foreground": True, "debug": debug, "nothreads": not threads,
         "fsname": source.replace(",", "_"), "subtype": "vofs",
-        "big_writes": True, "atomic_o_trunc": True, "max_background": 256,
+        "big_writes": True, "atomic_o_trunc": True, "max_background": 256, "use_ino": True,
         "attr_timeout": ATTR_TIMEOUT_S, "entry_timeout": ATTR_TIMEOUT_S, "negative_timeout": 0,
     }  # fmt: skip
     if read_only:

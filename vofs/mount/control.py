@@ -2,6 +2,7 @@
 
     {"command": "status", "path": "/dir"}     what `Status.of` says
     {"command": "drop", "path": "/dir"}       forget clean cached data and attributes
+    {"command": "flush", "path": "/dir"}      send what is there now, whatever puts it off
     {"command": "hasten"}                     try everything that waits now
     {"command": "drain", "timeout_s": 30}     send everything; {"left": n}
     {"command": "leave"}                      unmounting will not wait for uploads
@@ -130,6 +131,8 @@ class Control:
             case "drop":
                 self._tree.forget_below(path)
                 return {"dropped": self._table.drop_clean(path)}
+            case "flush":
+                return {"flushed": self._writeback.flush(path)}
             case "hasten":
                 self._writeback.hasten()
                 return {}

@@ -24,6 +24,7 @@ from vofs.core.errors import (
     NodeExists,
     NodeNotFound,
     OperationForbidden,
+    RemoteTimeout,
     UploadConflict,
     UploadFailed,
     WrongHandleMode,
@@ -33,6 +34,7 @@ from vofs.core.nodes import NodeKind
 from vofs.core.openflags import Access, access_of
 from vofs.core.uris import ServiceUri
 from vofs.mount.handles import Handles, OpenHandle, Released
+from vofs.mount.inodes import Inodes
 from vofs.mount.namespace import Namespace
 from vofs.mount.properties import Properties
 from vofs.mount.renaming import Renaming
@@ -58,10 +60,14 @@ class Machinery:
         rights: who may change what.
         properties: extended attributes.
         told: sizes that the kernel believes.
+        inodes: numbers of files.
         clock: for times.
         owner: to whom everything belongs.
         close_wait_s: how long close waits for the upload (--close-wait).
+        timeout_s: how long an operation waits without progress (--timeout).
+        fsync_remote: fsync waits for the service (--fsync remote).
         thread_group: the process that the current request comes from.
+        given_up: whether that process is being killed (R19).
     """
 
     service: ServiceUri
@@ -74,10 +80,14 @@ class Machinery:
     rights: Rights
     properties: Properties
     told: ToldSizes
+    inodes: Inodes
     clock: Clock
     owner: MountOwner
     close_wait_s: float
+    timeout_s: float
+    fsync_remote: bool
     thread_group: Callable[[], int]
+    given_up: Callable[[], bool]
 
 
 class FileOperations:
@@ -184,7 +194,9 @@ class FileOperations:
             return
         began = self._parts.clock.monotonic()
         with suppress(UploadFailed, UploadConflict):  # `_report` tells it, once
-            handle.file.wait_stored(handle.flushed_generation, remaining)
+            handle.file.wait_stored(
+                handle.flushed_generation, remaining, given_up=self._parts.given_up
+            )
         handle.waited_s += self._parts.clock.monotonic() - began
 
     def _report(self, handle: OpenHandle) -> None:
@@ -198,15 +210,35 @@ class FileOperations:
             raise failed(handle.file.error)
 
     def fsync(self, fh: int, datasync: int) -> None:
-        """fsync(2): on the local disk when this returns (R18).
+        """fsync(2): on the local disk when this returns, by `--fsync remote` on the service (R18).
 
         Raises:
-            UploadFailed, UploadConflict: as for `flush`.
+            UploadFailed, UploadConflict: as for `flush`; with `--fsync remote` every time.
+            RemoteTimeout: nothing moved for `--timeout`; the upload goes on.
         """
         handle = self.handles.file(fh)
-        if handle.access.write:
-            handle.file.sync()
-            self._report(handle)
+        if not handle.access.write:
+            return
+        handle.file.sync()
+        if self._parts.fsync_remote:
+            self._send_now(handle)
+        self._report(handle)
+
+    def _send_now(self, handle: OpenHandle) -> None:
+        """Upload before all others, and wait until the service has what was written so far."""
+        file, generation = handle.file, handle.file.generation
+        file.queue()
+        self._parts.writeback.submit(file, flushed=True, urgent=True)
+        handle.wrote = False
+        try:
+            stored = file.wait_stored(
+                generation, self._parts.timeout_s, moving=True, given_up=self._parts.given_up
+            )
+        except (UploadFailed, UploadConflict):
+            handle.reported = True
+            raise
+        if not stored:
+            raise RemoteTimeout(f"{file.path}: not on the service yet; its upload goes on")
 
     def release(self, fh: int) -> None:
         """The last descriptor is closed; whatever is dirty is queued (mmap stores come late)."""

@@ -7,16 +7,39 @@ somebody else's file.
 from __future__ import annotations
 
 import itertools
+import stat
 from dataclasses import dataclass
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.core.errors import UnknownHandle, WrongHandleMode
+from vofs.core.nodes import NodeKind
 from vofs.core.openflags import Access
 from vofs.locks import Level, OrderedLock
 
 RELEASE_WITHIN_S = 5.0
 RELEASES_KEPT = 1000
+
+FILE_TYPES = {
+    NodeKind.CONTAINER: stat.S_IFDIR,
+    NodeKind.DATA: stat.S_IFREG,
+    NodeKind.LINK: stat.S_IFLNK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryEntry:
+    """What readdir(3) says of one entry.
+
+    Attributes:
+        name: its name.
+        inode: its number (R23).
+        file_type: the bits of st_mode that say what it is: no program needs stat(2) for that.
+    """
+
+    name: str
+    inode: int
+    file_type: int
 
 
 @dataclass(slots=True)

@@ -18,8 +18,8 @@ from dataclasses import replace
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import RECREATE
-from vofs.cache.index import delete_file
 from vofs.cache.journal import Intent, end_intent
+from vofs.cache.rowchanges import delete_file
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
     ContainerNotEmpty,
@@ -156,12 +156,13 @@ class Namespace:
         parts, path = self._parts, intent.source
         with parts.table.changing_names(path):
             with parts.index.transaction() as connection:
-                delete_file(connection, path)
+                gone = delete_file(connection, path)
                 end_intent(connection, intent)
             file = parts.table.peek(path)
             if file is not None:
                 parts.writeback.forget(file)
             parts.table.forget(path)
+            parts.table.remove_data(gone)
         parts.tree.removed(path)
 
     def _settle_delete(self, intent: Intent) -> None:

@@ -9,11 +9,9 @@ setting extended attributes, chmod that changes what VOSpace holds.
 
 from __future__ import annotations
 
-import itertools
 import re
 import stat
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 
 from vofs.cache.cachedfile import CachedFile
@@ -36,7 +34,7 @@ from vofs.core.errors import (
 )
 from vofs.core.nodes import NodeInfo, NodeKind
 from vofs.mount.fileoperations import HIDDEN, FileOperations, Machinery
-from vofs.mount.handles import OpenDirectory
+from vofs.mount.handles import FILE_TYPES, DirectoryEntry, OpenDirectory
 from vofs.mount.tree import local_node
 
 LIBFUSE_NAME = re.compile(r"\.fuse_hidden[0-9a-f]{16}")
@@ -73,8 +71,9 @@ class VOFS(FileOperations):
         file = self._parts.table.peek(node_path)
         if file is not None:
             return self._attributes_of_file(file)
+        node = self._parts.tree.lookup(node_path)
         return self._parts.told.noted(
-            node_path, self._attributes(self._parts.tree.lookup(node_path), None)
+            node_path, self._attributes(node, self._parts.inodes.of(node_path))
         )
 
     def _attributes_of_file(self, file: CachedFile) -> Attributes:
@@ -87,12 +86,12 @@ class VOFS(FileOperations):
             with suppress(NodeNotFound, RemoteError):
                 node = self._parts.tree.lookup(file.path)
         overlay = Overlay(size=file.size, mtime_ns=file.mtime_ns, mode=file.mode)
-        return self._parts.told.noted(file.path, self._attributes(node, overlay))
+        attributes = self._attributes(node, self._parts.inodes.of_file(file), overlay)
+        return self._parts.told.noted(file.path, attributes)
 
-    def _attributes(self, node: NodeInfo, overlay: Overlay | None) -> Attributes:
-        uri = uris.node_uri(self._parts.service, node.path)
+    def _attributes(self, node: NodeInfo, inode: int, overlay: Overlay | None = None) -> Attributes:
         return attributes_of(
-            node, uri, self._parts.owner, overlay, tells_rights=self._parts.rights.tells_rights
+            node, inode, self._parts.owner, overlay, tells_rights=self._parts.rights.tells_rights
         )
 
     def access(self, path: str, mode: int) -> None:
@@ -173,11 +172,20 @@ class VOFS(FileOperations):
             raise NotAContainer(path)
         return self.handles.add(OpenDirectory(node_path))
 
-    def readdir(self, fh: int) -> Iterator[str]:
-        """The names in a directory, "." and ".." first."""
-        directory = self.handles.directory(fh)
-        names = [node.name for node in self._parts.tree.children(directory.path)]
-        return itertools.chain((".", ".."), filter(_kernel_can_hold, names))
+    def readdir(self, fh: int) -> list[DirectoryEntry]:
+        """What is in a directory, "." and ".." first."""
+        path = self.handles.directory(fh).path
+        above = path if path == self._parts.service.root else uris.parent_of(path)
+        inode_of = self._parts.inodes.of
+        dots = [
+            DirectoryEntry(".", inode_of(path), stat.S_IFDIR),
+            DirectoryEntry("..", inode_of(above), stat.S_IFDIR),
+        ]
+        return dots + [
+            DirectoryEntry(node.name, inode_of(node.path), FILE_TYPES[node.kind])
+            for node in self._parts.tree.children(path)
+            if _kernel_can_hold(node.name)
+        ]
 
     def releasedir(self, fh: int) -> None:
         """Close a directory."""
@@ -239,10 +247,12 @@ class VOFS(FileOperations):
         except Exception:
             if replaced is not None and replaced.path == destination_path:
                 self._parts.namespace.attach_again(replaced)
+                self._parts.inodes.name_back(replaced)
             raise
         finally:
             self._parts.namespace.end_replacing(destination_path)
         self._parts.told.renamed(source_path, destination_path)
+        self._parts.inodes.renamed(source_path, destination_path)
 
     def _hidden_for_this_rename(self) -> CachedFile | None:
         """The file that libfuse hid a moment ago, in this thread, to make room for a rename."""
@@ -270,6 +280,7 @@ class VOFS(FileOperations):
         if file is None:
             file = table.acquire(node_path, version_token(node), mtime_ns_of(node))
         self._parts.namespace.detach(node_path)
+        self._parts.inodes.name_lost(file)
         self._hidden[hidden] = file
         self._request.hidden = file, self._parts.clock.monotonic()
         self._parts.told.forget(node_path)

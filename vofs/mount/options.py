@@ -24,7 +24,9 @@ class MountOptions:
         threads: serve several requests at a time.
         debug: check the lock order and let libfuse print requests.
         timeout_s: how long an operation waits without progress.
+        strict_timeout: a read may take no longer than that as a whole (EAGAIN).
         close_wait_s: how long close waits for the upload.
+        fsync_remote: fsync returns when the service has the bytes.
         attr_ttl_s: how long attributes are believed.
         negative_ttl_s: how long a name stays missing.
         settle_s: how long a broken PUT must have left no trace (R1).
@@ -44,7 +46,9 @@ class MountOptions:
     threads: bool = True
     debug: bool = False
     timeout_s: float = 30.0
+    strict_timeout: bool = False
     close_wait_s: float = 30.0
+    fsync_remote: bool = False
     attr_ttl_s: float = 10.0
     negative_ttl_s: float = 5.0
     settle_s: float = 60.0

@@ -21,8 +21,8 @@ from dataclasses import replace
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.gate import Hold
-from vofs.cache.index import delete_file, rename_files, set_base
 from vofs.cache.journal import Intent, Tombstone, add_tombstone, advance_intent, end_intent
+from vofs.cache.rowchanges import delete_file, rename_files, set_base
 from vofs.core import uris
 from vofs.core.attributes import version_token
 from vofs.core.errnos import error_from_fault
@@ -131,13 +131,13 @@ class Renaming:
         base = version_token(replaced) if replaced is not None and is_there else None
         with parts.table.changing_names(source, destination):
             with parts.index.transaction() as connection:
-                rename_files(connection, source, destination)
+                gone = rename_files(connection, source, destination)
                 if base is not None:
                     set_base(connection, file.number, base)
             if local is not None:
                 parts.writeback.forget(local)
             parts.tree.removed(source)
-            parts.table.renamed(source, destination)
+            parts.table.renamed(source, destination, gone)
         parts.tree.invalidate(destination)
         if base is not None:
             file.replaces(base)
@@ -262,8 +262,8 @@ class Renaming:
             waiting = Tombstone(intent.aside, intent.destination_token)
         with parts.table.changing_names(source, destination):
             with parts.index.transaction() as connection:
-                delete_file(connection, destination)
-                rename_files(connection, source, destination)
+                gone = delete_file(connection, destination)
+                gone += rename_files(connection, source, destination)
                 connection.execute("DELETE FROM tombstone WHERE path=?", (destination,))
                 if waiting is not None:
                     add_tombstone(connection, waiting)
@@ -273,7 +273,7 @@ class Renaming:
                     intent = replace(intent, step="delete")
                     advance_intent(connection, intent)
             parts.tombstones.consumed(destination)
-            parts.table.renamed(source, destination)
+            parts.table.renamed(source, destination, gone)
         node = parts.tree.remembered_or_none(source)
         parts.tree.removed(source)
         if node is not None:

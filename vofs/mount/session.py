@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vofs import locks
+from vofs.cache.breaking import BreakingRemote
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
@@ -26,12 +27,15 @@ from vofs.cache.journal import Journal
 from vofs.cache.threads import SystemThreads, Threads
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.upload import Uploader
+from vofs.cache.waiting import WaitingPlaces, never
 from vofs.cache.writeback import WriteBack
+from vofs.core import uris
 from vofs.core.errors import NodeBusy, VofsError
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
 from vofs.mount.fileoperations import Machinery
 from vofs.mount.followed import Followed, Parts
+from vofs.mount.inodes import Inodes
 from vofs.mount.namespace import Namespace
 from vofs.mount.operations import VOFS
 from vofs.mount.options import MountOptions
@@ -54,6 +58,7 @@ class Session:
         remote: the service.
         clock: where time comes from.
         thread_group: the process that the calling FUSE request comes from.
+        given_up: whether that process is being killed (R19).
         credential: what `vofs status` says of the credential.
         open_disk: opens the cache directory, with so many bytes to be left free around it.
         threads: where the threads of downloads and uploads come from.
@@ -70,12 +75,15 @@ class Session:
         *,
         thread_group: Callable[[], int],
         credential: str,
+        given_up: Callable[[], bool] = never,
         open_disk: Callable[[Path, int], Disk] = Disk,
         threads: Threads | None = None,
     ) -> None:
         if options.debug:
             locks.checking(True)
-        self._options, self._remote, self._clock = options, remote, clock
+        threads = threads or SystemThreads()
+        self._options, self._clock = options, clock
+        self._remote = BreakingRemote(remote, clock, threads, options.service.root)
         self._leave_uploads = False
         self.left = 0
         self._disk = open_disk(options.cache_dir, options.min_free_bytes)
@@ -85,7 +93,7 @@ class Session:
         except BaseException:
             self._disk.close()
             raise
-        self._wire(thread_group, credential, threads or SystemThreads())
+        self._wire(thread_group, given_up, credential, threads)
         try:
             self._control.listen()
             self._recover()
@@ -93,14 +101,21 @@ class Session:
             self.abandon()
             raise
 
-    def _wire(self, thread_group: Callable[[], int], credential: str, threads: Threads) -> None:
+    def _wire(
+        self,
+        thread_group: Callable[[], int],
+        given_up: Callable[[], bool],
+        credential: str,
+        threads: Threads,
+    ) -> None:
         options, remote, clock = self._options, self._remote, self._clock
-        gate = PathGate(clock)
+        gate, places = PathGate(clock), WaitingPlaces(clock)
         self._journal = Journal(self._index)
         self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
         self._fetcher = Fetcher(
             remote, self._table, gate, clock, threads, workers=options.fetch_workers,
-            timeout_s=options.timeout_s, on_stale=lambda path: self._tree.invalidate(path),
+            places=places, timeout_s=options.timeout_s, strict=options.strict_timeout,
+            given_up=given_up, on_stale=lambda path: self._tree.invalidate(path),
         )  # fmt: skip
         self._tombstones = Tombstones(
             remote,
@@ -123,7 +138,7 @@ class Session:
             housekeeping=self._housekeeping,
         )  # fmt: skip
         self._tree = Tree(
-            remote, self._table, self._tombstones, clock, attr_ttl_s=options.attr_ttl_s,
+            remote, self._table, self._tombstones, clock, places, attr_ttl_s=options.attr_ttl_s,
             negative_ttl_s=options.negative_ttl_s, timeout_s=options.timeout_s,
         )  # fmt: skip
         self._parts = Parts(
@@ -138,9 +153,9 @@ class Session:
             options.control_dir / "control", options.service.root, status, self._tree, self._table,
             self._writeback, leave=self._leave,
         )  # fmt: skip
-        self._vofs = self._operations(thread_group)
+        self._vofs = self._operations(thread_group, given_up)
 
-    def _operations(self, thread_group: Callable[[], int]) -> VOFS:
+    def _operations(self, thread_group: Callable[[], int], given_up: Callable[[], bool]) -> VOFS:
         options, tree = self._options, self._tree
         rights = Rights(
             tree, options.service.root, read_only=options.read_only,
@@ -159,10 +174,14 @@ class Session:
                 rights=rights,
                 properties=properties,
                 told=ToldSizes(self._clock),
+                inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
                 clock=self._clock,
                 owner=options.owner,
                 close_wait_s=options.close_wait_s,
+                timeout_s=options.timeout_s,
+                fsync_remote=options.fsync_remote,
                 thread_group=thread_group,
+                given_up=given_up,
             )
         )
 
@@ -248,24 +267,3 @@ class Session:
         self._index.close()
         self._disk.close()
         self._remote.close()
-
-
-def requesting_process(context: Callable[[], tuple[int, int, int]]) -> Callable[[], int]:
-    """The process behind a FUSE request, whose own pid is that of a thread (R19).
-
-    Args:
-        context: fusepy's (uid, gid, pid) of the request.
-    """
-
-    def thread_group() -> int:
-        thread = context()[2]
-        try:
-            with open(f"/proc/{thread}/status", encoding="ascii", errors="replace") as lines:
-                for line in lines:
-                    if line.startswith("Tgid:"):
-                        return int(line.split()[1])
-        except OSError:
-            return thread
-        return thread
-
-    return thread_group

@@ -22,6 +22,7 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.filetable import FileTable
 from vofs.cache.tombstones import Tombstones
+from vofs.cache.waiting import WaitingPlaces
 from vofs.core import uris
 from vofs.core.errors import NodeNotFound, NotAContainer, RemoteTimeout, VofsError
 from vofs.core.nodes import LENGTH, NodeInfo, NodeKind
@@ -60,6 +61,7 @@ class Tree:
         table: knows files that exist only here.
         tombstones: names that are gone here and not yet there.
         clock: for ages.
+        places: how many may wait for the service.
         attr_ttl_s: seconds for which attributes and listings are believed.
         negative_ttl_s: seconds for which a name stays missing.
         timeout_s: how long to wait for a listing that another thread loads.
@@ -71,13 +73,14 @@ class Tree:
         table: FileTable,
         tombstones: Tombstones,
         clock: Clock,
+        places: WaitingPlaces,
         *,
         attr_ttl_s: float,
         negative_ttl_s: float,
         timeout_s: float,
     ) -> None:
         self._remote, self._table, self._tombstones = remote, table, tombstones
-        self._clock = clock
+        self._clock, self._places = clock, places
         self._attr_ttl_s, self._negative_ttl_s = attr_ttl_s, negative_ttl_s
         self._timeout_s = timeout_s
         self._lock = OrderedLock(Level.TREE)
@@ -139,7 +142,8 @@ class Tree:
             with self._lock:
                 started = self._sequence
             try:
-                node = self._remote.get_node(path)
+                with self._places.place(path):
+                    node = self._remote.get_node(path)
             except NodeNotFound:
                 with self._lock:
                     if self._override(path, started) is not True:
@@ -211,7 +215,8 @@ class Tree:
     def _load(self, path: str, load: Load) -> list[NodeInfo]:
         """Ask for the listing, for everybody who waits for it too."""
         try:
-            nodes = list(self._remote.list_children(path))
+            with self._places.place(path):
+                nodes = list(self._remote.list_children(path))
             unknown = self._take_listing(path, nodes, load.sequence)
             for name in unknown:  # stored while the listing was under way
                 with suppress(NodeNotFound):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.sessions import Service, Stage, SystemClock, enter, serving
+from vofs.cache.clock import Clock
 
 Open = Callable[..., Stage]
 
@@ -21,7 +22,9 @@ def open_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open
         services: dict[str, Service] = {}
         made: list[Stage] = []
 
-        def open_it(personality: str = "vault", **settings: Any) -> Stage:
+        def open_it(
+            personality: str = "vault", clock: Clock | None = None, **settings: Any
+        ) -> Stage:
             if personality not in services:
                 service = stack.enter_context(serving(personality, tmp_path / personality))
                 stack.callback(service.fake.faults.clear)
@@ -30,7 +33,7 @@ def open_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open
             enter(service.environment, service.registry_cache, monkeypatch)
             folder = tmp_path / str(len(made))
             folder.mkdir()
-            stage = Stage(service, f"/t{len(made)}", folder, SystemClock(), **settings)
+            stage = Stage(service, f"/t{len(made)}", folder, clock or SystemClock(), **settings)
             made.append(stage)
             stack.callback(stage.close)
             return stage

@@ -93,7 +93,7 @@ def test_a_permanent_failure_is_told_and_the_data_is_kept(
 @pytest.mark.promise("Durability", "fsync")
 def test_fsync_brings_data_and_index_to_the_disk(stage: Stage, expect_log: ExpectLog) -> None:
     """When fsync(2) returns 0, the bytes are on the local disk: first the data file, then, by a
-    fully synchronous commit, the index that knows of them. It does not wait for the service."""
+    fully synchronous commit, the index that knows of them."""
     expect_log("of an earlier mount")
     mount = stage.mount(threads=False)
     handle = mount.create("/f")
@@ -196,7 +196,8 @@ def test_attributes_are_believed_for_a_while(stage: Stage) -> None:
 @pytest.mark.promise("Reading", "Slow is not broken")
 def test_slow_is_not_broken(open_stage: Open) -> None:
     """A read fails with ETIMEDOUT when no byte has come for `--timeout` seconds; the download goes
-    on, and reading again finds what came."""
+    on, and reading again finds what came. For two seconds after it the same bytes fail at once,
+    unless some of them came."""
     stage = open_stage("vault", timeout_s=0.2)
     stage.store("/f", OLD)
     mount = stage.mount()

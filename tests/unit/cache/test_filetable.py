@@ -10,7 +10,7 @@ from tests.support.sessions import together
 from tests.unit.cache.conftest import Parts
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.filetable import FileTable
-from vofs.cache.index import delete_file, rename_files
+from vofs.cache.rowchanges import delete_file, rename_files
 from vofs.core.errors import CacheDamaged, NodeExists
 from vofs.core.nodes import VersionToken
 

@@ -24,7 +24,7 @@ from vofs.core.attributes import (
 from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 
 OWNER = MountOwner(1000, 100)
-URI = "vos://cadc.nrc.ca~vault/x"
+INODE = 7
 RIGHTS = {nodes.READABLE: "true", nodes.WRITABLE: "true"}
 
 
@@ -49,37 +49,37 @@ def node(kind: NodeKind = NodeKind.DATA, /, **short: str) -> NodeInfo:
 )
 def test_mode_of_files_and_directories(properties: dict[str, str], mode: int) -> None:
     """behaviours.md row 4, R23."""
-    file = attributes_of(NodeInfo("/x", NodeKind.DATA, properties), URI, OWNER)
+    file = attributes_of(NodeInfo("/x", NodeKind.DATA, properties), INODE, OWNER)
     assert file.mode == stat.S_IFREG | mode
-    directory = attributes_of(NodeInfo("/x", NodeKind.CONTAINER, properties), URI, OWNER)
+    directory = attributes_of(NodeInfo("/x", NodeKind.CONTAINER, properties), INODE, OWNER)
     assert directory.mode == stat.S_IFDIR | mode | (mode & 0o444) >> 2
     assert directory.is_directory
 
 
 def test_a_node_without_rights_where_rights_are_told() -> None:
     bare = NodeInfo("/x", NodeKind.DATA, {nodes.IS_PUBLIC: "false"})
-    assert stat.S_IMODE(attributes_of(bare, URI, OWNER, tells_rights=True).mode) == 0
+    assert stat.S_IMODE(attributes_of(bare, INODE, OWNER, tells_rights=True).mode) == 0
 
 
 def test_links_are_0777_and_as_long_as_their_target() -> None:
-    link = attributes_of(NodeInfo("/x", NodeKind.LINK, {}, "vos://a~b/c"), URI, OWNER)
+    link = attributes_of(NodeInfo("/x", NodeKind.LINK, {}, "vos://a~b/c"), INODE, OWNER)
     assert link.mode == stat.S_IFLNK | 0o777
     assert link.size == len("vos://a~b/c")
 
 
 def test_umask_and_local_bits() -> None:
     file = NodeInfo("/x", NodeKind.DATA, {**RIGHTS, nodes.IS_PUBLIC: "true"})
-    masked = attributes_of(file, URI, MountOwner(1, 2, 0o077), Overlay(mode=0o755))
+    masked = attributes_of(file, INODE, MountOwner(1, 2, 0o077), Overlay(mode=0o755))
     assert masked.mode == stat.S_IFREG | 0o700
 
 
 def test_the_local_side_knows_better() -> None:
     file = node(length="5", date="2024-01-01T00:00:00.000")
-    seen = attributes_of(file, URI, OWNER, Overlay(size=7, mtime_ns=1, atime_ns=2, ctime_ns=3))
+    seen = attributes_of(file, INODE, OWNER, Overlay(size=7, mtime_ns=1, atime_ns=2, ctime_ns=3))
     assert (seen.size, seen.mtime_ns, seen.atime_ns, seen.ctime_ns) == (7, 1, 2, 3)
     assert seen.as_stat()["st_blocks"] == 1
-    assert attributes_of(file, URI, OWNER).size == 5
-    assert attributes_of(file, URI, OWNER, Overlay(size=513)).blocks == 2
+    assert attributes_of(file, INODE, OWNER).size == 5
+    assert attributes_of(file, INODE, OWNER, Overlay(size=513)).blocks == 2
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -116,8 +116,8 @@ def test_dates_that_services_may_write(text: str | None, expected: int | None) -
 
 def test_content_date_is_the_mtime_where_there_is_one() -> None:
     both = node(date="1970-01-01T00:00:09.000", content_date="1970-01-01T00:00:01.000")
-    assert attributes_of(both, URI, OWNER).mtime_ns == 10**9
-    assert attributes_of(node(), URI, OWNER).mtime_ns == 0
+    assert attributes_of(both, INODE, OWNER).mtime_ns == 10**9
+    assert attributes_of(node(), INODE, OWNER).mtime_ns == 0
 
 
 def test_version_tokens_of_vault_and_cavern() -> None:

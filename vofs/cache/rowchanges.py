@@ -1,0 +1,77 @@
+"""Changes of rows that are steps of a larger transaction of the index.
+
+Each takes the connection that `Index.transaction` gave; nothing here begins or commits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from vofs.cache.rows import COLUMNS, MARKS, FileRow, file_row, token_columns, values
+from vofs.core.nodes import VersionToken
+
+
+def insert_file(
+    connection: sqlite3.Connection, row: FileRow, create_data: Callable[[int], None]
+) -> tuple[FileRow, bool]:
+    """Within a transaction: store a new row, or find the one that is there; see `Index.insert`."""
+    added = connection.execute(
+        f"INSERT INTO file ({COLUMNS}) VALUES (NULL, {MARKS}) ON CONFLICT (path) DO NOTHING",
+        values(row),
+    ).rowcount
+    stored = connection.execute(f"SELECT {COLUMNS} FROM file WHERE path=?", (row.path,)).fetchone()
+    if added:
+        create_data(stored[0])
+    return file_row(connection, stored), bool(added)
+
+
+def set_base(connection: sqlite3.Connection, number: int, base: VersionToken) -> None:
+    """Within a transaction: the file's next upload replaces the version `base`."""
+    connection.execute(
+        "UPDATE file SET base_length=?, base_md5=?, base_date_ms=?, base_md5_proves=?"
+        " WHERE number=?",
+        (*token_columns(base), number),
+    )
+
+
+def delete_number(connection: sqlite3.Connection, number: int) -> None:
+    """Within a transaction: drop the row of that number, whatever its path."""
+    connection.execute("DELETE FROM span WHERE number=?", (number,))
+    connection.execute("DELETE FROM file WHERE number=?", (number,))
+
+
+def delete_file(connection: sqlite3.Connection, path: str) -> list[int]:
+    """Within a transaction: drop the row at `path`.
+
+    Returns:
+        The number of the row that went, if there was one: what to do with its data file is the
+        caller's.
+    """
+    found = connection.execute("SELECT number FROM file WHERE path=?", (path,)).fetchall()
+    for (number,) in found:
+        delete_number(connection, number)
+    return [number for (number,) in found]
+
+
+def rename_files(connection: sqlite3.Connection, source: str, destination: str) -> list[int]:
+    """Within a transaction: move the row at `source`, and all below it, to `destination`.
+
+    Rows in the way are dropped: the caller has replaced what they cached.
+
+    Returns:
+        Their numbers.
+    """
+    gone: list[int] = []
+    if source == destination:
+        return gone
+    below = f"{source}/"
+    moved = connection.execute(
+        "SELECT number, path FROM file WHERE path=? OR (path >= ? AND path < ?)",
+        (source, below, f"{source}0"),  # "0" is the character after "/"
+    ).fetchall()
+    for number, path in moved:
+        target = destination + path[len(source) :]
+        gone += delete_file(connection, target)
+        connection.execute("UPDATE file SET path=? WHERE number=?", (target, number))
+    return gone

@@ -1,0 +1,95 @@
+"""How the bytes of a ticket get to the service, and what proves that they arrived (R7).
+
+Files without bytes go through `EmptyFiles` where the service takes no empty PUT; all others are one
+PUT.  The proof is, best first: the digest in the reply, the node's digest and length, its length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+
+from vofs.cache.cachedfile import CachedFile
+from vofs.cache.emptyfile import EmptyFiles
+from vofs.core.attributes import version_token
+from vofs.core.errors import RemoteUnavailable, TransferCorrupted
+from vofs.core.filestate import Ticket
+from vofs.core.nodes import VersionToken
+from vofs.remote.api import PutReceipt, Remote
+
+log = logging.getLogger(__name__)
+
+
+class Storing:
+    """See the module's docstring.
+
+    Args:
+        remote: the service.
+        empty: stores files without bytes.
+    """
+
+    def __init__(self, remote: Remote, empty: EmptyFiles) -> None:
+        self._remote, self._empty = remote, empty
+
+    def store(self, file: CachedFile, ticket: Ticket, *, distrust_reply: bool) -> VersionToken:
+        """Send the ticket and return the version that it is proved to be.
+
+        Args:
+            file: the file.
+            ticket: what is sent.
+            distrust_reply: a PUT of this name broke before on a service that truncates: the
+                digest in the reply is the stream's, not the file's, so the bytes are read back.
+
+        Raises:
+            TransferCorrupted: something else arrived.
+            RemoteUnavailable: nobody says what arrived: the upload is in doubt.
+            VofsError: the service refused.
+        """
+        caps = self._remote.capabilities
+        if ticket.size == 0 and not caps.empty_put:
+            self._empty.store(file.path, existed=ticket.base is not None)
+            return VersionToken(0, None, None, caps.atomic_put)
+        digest = hashlib.md5(usedforsecurity=False)
+        receipt = self._remote.put_bytes(file.path, _body(file, ticket, digest), ticket.size)
+        md5 = digest.hexdigest()
+        proof = self.read_back(file.path) if distrust_reply else self._proof(file.path, receipt)
+        _check_proof(file.path, proof, ticket.size, md5)
+        return VersionToken(ticket.size, md5, None, caps.atomic_put)
+
+    def read_back(self, path: str) -> PutReceipt:
+        """What the service really holds at `path`, by reading it."""
+        node = self._remote.get_node(path)
+        digest = hashlib.md5(usedforsecurity=False)
+        with self._remote.open_bytes(path, 0, node.length, version_token(node)) as source:
+            for chunk in source.chunks():
+                digest.update(chunk)
+        return PutReceipt(digest.hexdigest(), node.length)
+
+    def _proof(self, path: str, receipt: PutReceipt) -> PutReceipt:
+        """The reply's word; without a digest the node's, where node documents do not lag."""
+        if receipt.md5 is not None or self._remote.capabilities.listing_lags:
+            return receipt
+        node = self._remote.get_node(path)
+        return PutReceipt(node.md5, node.length)
+
+
+def _check_proof(path: str, proof: PutReceipt, size: int, md5: str) -> None:
+    """Digest, or at least length; nothing at all proves nothing."""
+    if proof.md5 is None and proof.length is None:
+        raise RemoteUnavailable(f"{path}: sent, but nothing proves that it arrived", sent=True)
+    if proof.md5 not in (None, md5) or proof.length not in (None, size):
+        raise TransferCorrupted(
+            f"{path}: the service stored {proof.length} bytes with MD5 {proof.md5},"
+            f" sent were {size} with {md5}"
+        )
+    if proof.md5 is None and size:
+        log.info("%s: stored, but the service offers no digest to verify it", path)
+
+
+def _body(file: CachedFile, ticket: Ticket, digest: hashlib._Hash) -> Iterator[bytes]:
+    """The ticket's bytes; when all have left, their digest is put on record."""
+    for chunk in file.ticket_chunks(ticket):
+        digest.update(chunk)
+        yield chunk
+    file.body_left(digest.hexdigest())
