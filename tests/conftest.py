@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from tests.support import leaks
 from tests.support.isolation import isolate
 from tests.support.logs import ExpectLog, LogWatch
+from tests.support.tables import pytest_terminal_summary as pytest_terminal_summary
 from vofs import locks
 
 # Deterministic in `make test`: the same examples on every machine; a run that looks for new ones

@@ -15,7 +15,7 @@ A `Tally` counts the points and keeps what went wrong.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -146,6 +146,7 @@ class Tally:
         return (self.scenario, self.personality, *counts, str(total), str(len(self.losses)))
 
 
+TABLE = "crash sweep"
 HEADINGS = ("scenario", "personality", *KINDS, "points", "losses")
 
 
@@ -231,10 +232,10 @@ def discard(stage: Stage) -> None:
     stage.service.fake.journal.clear()
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows under `HEADINGS`, and their sums."""
     sums = [str(sum(int(row[column]) for row in rows)) for column in range(2, len(HEADINGS))]
-    lines = [HEADINGS, *sorted(rows), ("all", "", *sums)]
+    lines: list[Sequence[str]] = [HEADINGS, *sorted(rows, key=tuple), ("all", "", *sums)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     return "\n".join(
         "  ".join(

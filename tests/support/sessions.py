@@ -225,9 +225,15 @@ class FaultyRemote:
         return self._call("move_status", job_url, lambda: self._inner.move_status(job_url))
 
     def open_bytes(self, path: str, start: int, end: int, expected: VersionToken) -> ByteSource:
-        return self._call(
-            "open_bytes", path, lambda: self._inner.open_bytes(path, start, end, expected)
-        )
+        with ExitStack() as closed_on_failure:
+
+            def call() -> ByteSource:
+                source = self._inner.open_bytes(path, start, end, expected)
+                return closed_on_failure.enter_context(source)
+
+            source = self._call("open_bytes", path, call)
+            closed_on_failure.pop_all()
+        return source
 
     def put_bytes(self, path: str, body: Iterable[bytes], size: int) -> PutReceipt:
         return self._call(

@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.support.crashscenarios import SCENARIOS
-from tests.support.crashsweep import sweep
+from tests.support.crashsweep import TABLE, sweep
 
 
 @pytest.mark.parametrize("personality", ["vault", "cavern"])
@@ -26,6 +26,6 @@ def test_killed_at_every_step(
     """R1 to R5, R8 to R11: every acknowledged byte is on the service or pending."""
     every = request.config.getoption("--sweep-every")
     tally = sweep(open_stage, personality, name, SCENARIOS[name], every)
-    record_property("crash sweep", tally.row)
+    record_property(TABLE, tally.row)
     assert not tally.losses, "\n".join(tally.losses)
     assert sum(tally.points.values()) > 0
