@@ -15,7 +15,8 @@ from vofs.cache.clock import Clock
 from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
-from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.putrecord import PutRecord
+from vofs.cache.rows import FileRow
 from vofs.cache.snapshot import restore, row_of
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life, Upload

@@ -19,8 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from vofs.cache import schema
+from vofs.cache.putrecord import PutRecord
 from vofs.cache.rowchanges import delete_file, delete_number, insert_file
-from vofs.cache.rows import COLUMNS, MARKS, FileRow, PutRecord, file_row, values
+from vofs.cache.rows import COLUMNS, MARKS, FileRow, file_row, values
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable
 from vofs.core.spans import Span
 from vofs.locks import Level, OrderedLock

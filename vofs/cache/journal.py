@@ -56,7 +56,13 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """A node that is unlinked here and not yet deleted there."""
+    """A node that is unlinked here and not yet deleted there.
+
+    Attributes:
+        path: its name.
+        token: the version that was unlinked.  A length without digest and date is that of a PUT of
+            ours that broke on a service that truncates: no longer node is anybody else's (R2).
+    """
 
     path: str
     token: VersionToken

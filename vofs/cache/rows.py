@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from vofs.cache.putrecord import PutRecord, put_record
 from vofs.core.nodes import VersionToken
 
 COLUMNS = (
@@ -18,23 +19,6 @@ COLUMNS = (
     " error, attempts, put_detail, durable_generation, losses"
 )
 MARKS = ", ".join("?" for _ in COLUMNS.split(",")[1:])  # for all values but the number
-
-
-@dataclass(frozen=True, slots=True)
-class PutRecord:
-    """R2: a PUT that began and whose end is not known.
-
-    Attributes:
-        generation: the generation that was being sent.
-        size: its bytes.
-        md5: their hex MD5, known once the whole body has left, else None.
-        detail: JSON, what else must be known of it after a crash; "" for nothing.
-    """
-
-    generation: int
-    size: int
-    md5: str | None = None
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +103,7 @@ def file_row(connection: sqlite3.Connection, row: tuple[Any, ...]) -> FileRow:
     mtime_ns, mode, put_generation, put_size, put_md5, state, error, attempts, *more = row[11:]
     put_detail, durable_generation, losses = more
     spans = connection.execute("SELECT start, stop, dirty FROM span WHERE number=?", (number,))
-    put = None
-    if put_generation is not None:
-        put = PutRecord(put_generation, put_size, put_md5, put_detail)
+    put = put_record(put_generation, put_size, put_md5, put_detail)
     return FileRow(
         number, path, size, backing_end, generation, stored, bool(whole), token_of(base),
         mtime_ns, mode, put, state, error, attempts, durable_generation, losses,

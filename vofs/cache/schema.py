@@ -52,6 +52,8 @@ CREATE TABLE intent (id INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL, det
 -- R9: a node that was unlinked while open and is still to be deleted
 CREATE TABLE tombstone (path TEXT PRIMARY KEY, length INTEGER NOT NULL, md5 TEXT,
     date_ms INTEGER, md5_proves INTEGER NOT NULL) WITHOUT ROWID;
+-- R1: a PUT to this path broke on a service that truncates, and may still spoil the next one
+CREATE TABLE broken_put (path TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
 -- unsent data that cannot be read: set aside, with the row it had; its data file stays
 CREATE TABLE damaged (number INTEGER PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL,
     reason TEXT NOT NULL, spans TEXT NOT NULL);
@@ -65,6 +67,7 @@ ALTER TABLE file ADD COLUMN put_detail TEXT NOT NULL DEFAULT '';
 ALTER TABLE file ADD COLUMN durable_generation INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE file ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX file_unsent ON file (number) WHERE generation != stored_generation;
+CREATE TABLE broken_put (path TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE damaged (number INTEGER PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL,
     reason TEXT NOT NULL, spans TEXT NOT NULL);
 INSERT INTO meta VALUES ('losses', '1');

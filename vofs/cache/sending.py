@@ -15,7 +15,8 @@ from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
 from vofs.cache.filecore import BLOCK, FileCore
 from vofs.cache.index import Index
-from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.putrecord import PutFate, PutRecord
+from vofs.cache.rows import FileRow
 from vofs.cache.waiting import POLL_S, never
 from vofs.core.errors import (
     ProtocolViolation,
@@ -38,6 +39,7 @@ class Sending(FileCore):
         super().__init__(row, disk, index, clock)
         self.answered_failures = 0  # in a row, of a service that was there to answer
         self._put_before: PutRecord | None = row.put
+        self.arrived_at = clock.monotonic()  # when the service accepted what is not yet believed
 
     def queue(self) -> bool:
         """Mark the file as due for upload.
@@ -56,7 +58,7 @@ class Sending(FileCore):
         with self.lock:
             return self.state.cut_ticket() if self.state.is_whole else None
 
-    def begin_put(self, ticket: Ticket, *, durable: bool) -> None:
+    def begin_put(self, ticket: Ticket, *, durable: bool, after_broken: bool = False) -> None:
         """R2: note in the index that the first body byte is about to leave.
 
         From now on the node may be torn, so every byte that was fetched to fill holes is needed:
@@ -65,12 +67,13 @@ class Sending(FileCore):
         Args:
             ticket: the upload.
             durable: also bring the data to the disk first (services that truncate).
+            after_broken: a PUT to this path broke before, see `PutRecord`.
         """
         if durable:
             self.sync_data()
         with self.lock:
             self._put_before = self.put
-            self.put = PutRecord(ticket.generation, ticket.size)
+            self.put = PutRecord(ticket.generation, ticket.size, after_broken=after_broken)
             self._save(whole=self.state.is_whole, durable=durable)
 
     def body_left(self, md5: str) -> None:
@@ -103,6 +106,19 @@ class Sending(FileCore):
             self.state.stored(token)
             self._upload_ended(None, keep_put=False)
 
+    def arrived(self, md5: str) -> None:
+        """The service accepted the upload, but a broken one before it may still spoil it (R1).
+
+        Args:
+            md5: of what was sent.
+        """
+        with self.lock:
+            assert self.put is not None
+            self.state.not_stored(Event.DOUBT)
+            self.put = replace(self.put, md5=md5, fate=PutFate.ARRIVED)
+            self.arrived_at = self._clock.monotonic()
+            self._upload_ended(None, keep_put=True)
+
     def not_stored(self, event: Event, failure: VofsError, *, began: bool) -> None:
         """The upload ended with RETRY, DOUBT or FAIL.
 
@@ -115,28 +131,38 @@ class Sending(FileCore):
             self.state.not_stored(event)
             if not began:
                 self.put = self._put_before
+            elif event is not Event.DOUBT and self.put is not None:
+                self.put = replace(self.put, fate=PutFate.OVER)
             self._upload_ended(failure, keep_put=True)
 
-    def settle_if_sent(self, token: VersionToken) -> bool:
-        """A PUT is in doubt: when the service holds just what it sent, it arrived.
+    def generation_of(self, token: VersionToken) -> int | None:
+        """A PUT is in doubt: which generation of this file the version `token` is.
 
         Returns:
-            False when `token` is neither what the PUT sent nor what this file holds now.
+            None when it is neither what the PUT sent nor what this file holds now.
         """
         with self.lock:
             put, generation = self.put, self.state.generation
         known = put is not None and put.md5 is not None
         ours = known and put is not None and (put.size, put.md5) == (token.length, token.md5)
         unchanged_since = ours and put is not None and put.generation == generation
-        if not unchanged_since and self._digest_at(generation, token) != token.md5:
-            if put is None or not ours:
-                return False
-            generation = put.generation  # it arrived, and was changed here afterwards
+        if unchanged_since or self._digest_at(generation, token) == token.md5:
+            return generation
+        return put.generation if ours and put is not None else None  # changed here afterwards
+
+    def settle_as_stored(self, token: VersionToken, generation: int) -> None:
+        """The PUT in doubt did arrive, and stays: the service has `generation` as `token`."""
         with self.lock:
             self.confirmed_at = self._clock.monotonic()
             self.state.stored_after_all(token, generation)
             self._upload_ended(None, keep_put=False)
-            return True
+
+    def settle_as_arrived(self, token: VersionToken, generation: int) -> None:
+        """The PUT in doubt did arrive, but one that broke before it may still spoil it (R1)."""
+        with self.lock:
+            self.put = PutRecord(generation, token.length, token.md5, PutFate.ARRIVED, True)
+            self.arrived_at = self._clock.monotonic()
+            self._upload_ended(None, keep_put=True)
 
     def _digest_at(self, generation: int, token: VersionToken) -> str:
         """Hex MD5 of the content, taken block by block; "" when it changed or has another size.
@@ -165,6 +191,8 @@ class Sending(FileCore):
         """
         with self.lock:
             self.state.apply(Event.RESEND)
+            if self.put is not None:
+                self.put = replace(self.put, fate=PutFate.OVER)
             self._upload_ended(None, keep_put=True)
 
     def give_up(self, event: Event, failure: VofsError) -> None:
@@ -182,7 +210,10 @@ class Sending(FileCore):
         self.error = "" if failure is None else f"{type(failure).__name__}: {failure}"
         self.attempts = 0 if failure is None else self.attempts + 1
         answered = isinstance(failure, RemoteFailed | ProtocolViolation | TransferCorrupted)
-        self.answered_failures = self.answered_failures + 1 if answered else 0
+        if answered:
+            self.answered_failures += 1
+        elif failure is not None or not keep_put:
+            self.answered_failures = 0
         if not keep_put:
             self.put = None
         if self._aside is not None and self.state.ticket is None:

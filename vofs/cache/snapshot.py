@@ -7,7 +7,8 @@ committed one by one; for any other file the row's size and spans are.
 from __future__ import annotations
 
 from vofs.cache.datafile import DataFile
-from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.putrecord import PutFate, PutRecord
+from vofs.cache.rows import FileRow
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Upload
 
@@ -67,6 +68,7 @@ def restore(row: FileRow, data: DataFile) -> FileState:
         # Generations of whole files are not committed one by one: what was written after that
         # PUT is not known, so the content never counts as the one that it sent.
         state.generation = max(row.generation, row.put.generation) + 1
+    if dirty and row.put is not None and row.put.fate is not PutFate.OVER:
         state.upload = Upload.IN_DOUBT
     elif dirty and row.state:
         state.upload = Upload(row.state)

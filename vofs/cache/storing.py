@@ -12,8 +12,7 @@ from collections.abc import Iterator
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import EmptyFiles
-from vofs.core.attributes import version_token
-from vofs.core.errors import RemoteUnavailable, TransferCorrupted
+from vofs.core.errors import RemoteUnavailable, TransferCorrupted, VofsError
 from vofs.core.filestate import Ticket
 from vofs.core.nodes import VersionToken
 from vofs.remote.api import PutReceipt, Remote
@@ -32,14 +31,12 @@ class Storing:
     def __init__(self, remote: Remote, empty: EmptyFiles) -> None:
         self._remote, self._empty = remote, empty
 
-    def store(self, file: CachedFile, ticket: Ticket, *, distrust_reply: bool) -> VersionToken:
+    def store(self, file: CachedFile, ticket: Ticket) -> VersionToken:
         """Send the ticket and return the version that it is proved to be.
 
         Args:
             file: the file.
             ticket: what is sent.
-            distrust_reply: a PUT of this name broke before on a service that truncates: the
-                digest in the reply is the stream's, not the file's, so the bytes are read back.
 
         Raises:
             TransferCorrupted: something else arrived.
@@ -53,24 +50,20 @@ class Storing:
         digest = hashlib.md5(usedforsecurity=False)
         receipt = self._remote.put_bytes(file.path, _body(file, ticket, digest), ticket.size)
         md5 = digest.hexdigest()
-        proof = self.read_back(file.path) if distrust_reply else self._proof(file.path, receipt)
-        _check_proof(file.path, proof, ticket.size, md5)
+        _check_proof(file.path, self._proof(file.path, receipt), ticket.size, md5)
         return VersionToken(ticket.size, md5, None, caps.atomic_put)
 
-    def read_back(self, path: str) -> PutReceipt:
-        """What the service really holds at `path`, by reading it."""
-        node = self._remote.get_node(path)
-        digest = hashlib.md5(usedforsecurity=False)
-        with self._remote.open_bytes(path, 0, node.length, version_token(node)) as source:
-            for chunk in source.chunks():
-                digest.update(chunk)
-        return PutReceipt(digest.hexdigest(), node.length)
-
     def _proof(self, path: str, receipt: PutReceipt) -> PutReceipt:
-        """The reply's word; without a digest the node's, where node documents do not lag."""
+        """The reply's word; without a digest the node's, where node documents do not lag.
+
+        The bytes have left: a look that fails leaves the upload in doubt, whatever the reason.
+        """
         if receipt.md5 is not None or self._remote.capabilities.listing_lags:
             return receipt
-        node = self._remote.get_node(path)
+        try:
+            node = self._remote.get_node(path)
+        except VofsError as exc:
+            raise RemoteUnavailable(f"{path}: sent, but not to be seen: {exc}", sent=True) from exc
         return PutReceipt(node.md5, node.length)
 
 

@@ -50,9 +50,9 @@ class Uploader:
         fetcher: fills holes.
         tombstones: what must go before something is stored under its name.
         empty: stores files without bytes.
+        doubts: settles what broke.
         clock: for times.
         confirm_s: how long a confirmation of the service's version is good (--attr-ttl).
-        settle_s: how long a broken PUT must have left no trace (R1).
         on_stored: told the path of a file that arrived.
     """
 
@@ -62,10 +62,10 @@ class Uploader:
         fetcher: Fetcher,
         tombstones: Tombstones,
         empty: EmptyFiles,
+        doubts: Doubts,
         clock: Clock,
         *,
         confirm_s: float,
-        settle_s: float,
         on_stored: Callable[[str], None],
     ) -> None:
         self._remote, self._fetcher, self._tombstones = remote, fetcher, tombstones
@@ -73,7 +73,7 @@ class Uploader:
         self._confirm_s = confirm_s
         self._on_stored = on_stored
         self._storing = Storing(remote, empty)
-        self._doubts = Doubts(remote, clock, settle_s)
+        self._doubts = doubts
 
     def upload(self, file: CachedFile) -> Outcome:
         """Send what `file` holds; see the module's docstring.
@@ -87,7 +87,7 @@ class Uploader:
                     return waiting or self._arrived(file)
             if not file.queue():
                 return Outcome(contact=False)
-            return self._send(file)
+            return self._doubts.wait_until_quiet(file.path) or self._send(file)
         except RemoteUnavailable as exc:
             file.note_failure(exc)
             return Outcome(exc, retry_after_s=exc.retry_after_s)
@@ -96,7 +96,8 @@ class Uploader:
             file.give_up(Event.CONFLICT, conflict)
             return Outcome(conflict, final=True)
         except VofsError as exc:
-            if not is_final(exc, file.answered_failures + 1):
+            in_doubt = file.upload_state is Upload.IN_DOUBT  # until its fate is known (R1)
+            if in_doubt or not is_final(exc, file.answered_failures + 1):
                 file.note_failure(exc)
                 return Outcome(exc)
             file.give_up(Event.FAIL, exc)
@@ -112,13 +113,15 @@ class Uploader:
         self._confirm_base(file)
         ticket = self._whole_ticket(file)
         atomic = self._remote.capabilities.atomic_put
-        broke_before = file.provenance[1] is not None
+        provisional = self._doubts.is_provisional(file.path)
         try:
-            file.begin_put(ticket, durable=not atomic)
-            token = self._storing.store(file, ticket, distrust_reply=broke_before and not atomic)
+            file.begin_put(ticket, durable=not atomic, after_broken=provisional)
+            token = self._storing.store(file, ticket)
         except RemoteUnavailable as exc:
             event = Event.DOUBT if exc.sent else Event.RETRY
             file.not_stored(event, exc, began=exc.sent)
+            if exc.sent:
+                self._doubts.broke(file.path)
             return Outcome(exc, retry_after_s=exc.retry_after_s)
         except VofsError as exc:
             final = is_final(exc, file.answered_failures + 1)
@@ -126,7 +129,13 @@ class Uploader:
             return Outcome(exc, final=final)
         except Exception as exc:  # a defect, or a library's: the PUT may have begun
             file.not_stored(Event.DOUBT, RemoteUnavailable(repr(exc), sent=True), began=True)
+            self._doubts.broke(file.path)
             raise
+        if provisional:
+            assert token.md5 is not None  # sent by a PUT, whose bytes were hashed
+            file.arrived(token.md5)
+            self._on_stored(file.path)
+            return self._doubts.settle(file) or self._arrived(file)
         file.stored(token)
         return self._arrived(file)
 

@@ -272,12 +272,13 @@ class VOFS(FileOperations):
         """
         if not LIBFUSE_NAME.fullmatch(uris.name_of(hidden)):
             raise OperationForbidden(f"names that begin with {HIDDEN} are libfuse's")
-        table, node = self._parts.table, self._parts.tree.lookup(node_path)
-        self._parts.rights.require_removal(node)
+        table, tree = self._parts.table, self._parts.tree
+        self._parts.rights.require_removal(tree.lookup(node_path))
         if not table.in_use(node_path) and not self._released.recently(node_path):
             raise OperationForbidden(f"names that begin with {HIDDEN} are libfuse's")
         file = table.use(node_path)
-        if file is None:
+        if file is None:  # looked up again: what was only here may have arrived meanwhile
+            node = tree.lookup(node_path)
             file = table.acquire(node_path, version_token(node), mtime_ns_of(node))
         self._parts.namespace.detach(node_path)
         self._parts.inodes.name_lost(file)

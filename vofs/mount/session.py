@@ -13,12 +13,15 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from vofs import locks
 from vofs.cache.breaking import BreakingRemote
+from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
+from vofs.cache.doubt import Doubts
 from vofs.cache.emptyfile import RECREATE, EmptyFiles
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
@@ -129,9 +132,10 @@ class Session:
             lambda path: self._tree.removed(path),
         )
         empty = EmptyFiles(remote, self._journal)
+        self._doubts = Doubts(remote, BrokenPuts(self._index, clock), clock, options.settle_s)
         uploader = Uploader(
-            remote, self._fetcher, self._tombstones, empty, clock, confirm_s=options.attr_ttl_s,
-            settle_s=options.settle_s, on_stored=lambda path: self._tree.stored(path),
+            remote, self._fetcher, self._tombstones, empty, self._doubts, clock,
+            confirm_s=options.attr_ttl_s, on_stored=lambda path: self._tree.stored(path),
         )  # fmt: skip
         self._writeback = WriteBack(
             uploader, self._table, gate, clock, threads, workers=options.upload_workers,
@@ -188,6 +192,7 @@ class Session:
     def _recover(self) -> None:
         """Load dirty files, tombstones and intents; settle the intents if the service answers."""
         recovered = self._table.recover()
+        self._doubts.recover(recovered)
         self._tombstones.recover()
         for intent in self._journal.intents():
             if intent.op == RECREATE:
@@ -227,6 +232,10 @@ class Session:
     def files(self) -> list[CachedFile]:
         """All files in memory, for tests that look at their states."""
         return self._table.files()
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the control socket answers to `request`; see `Control.answer`."""
+        return self._control.answer(request)
 
     def _leave(self) -> None:
         self._leave_uploads = True

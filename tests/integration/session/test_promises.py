@@ -380,24 +380,3 @@ def test_two_clients_that_write_one_file(stage: Stage, expect_log: ExpectLog) ->
     until(lambda: [one["state"] for one in mount.uploads()] == ["conflict"], "the conflict")
     assert (mount.get("/f"), stage.stored("/f")) == (b"ours", b"theirs")
     mount.leave()
-
-
-@pytest.mark.promise("Differences", "A broken upload waits")
-def test_a_broken_upload_waits_until_the_node_is_quiet(
-    open_stage: Open, expect_log: ExpectLog
-) -> None:
-    """A broken upload to a service that truncates (cavern) is repeated only after the node has
-    been quiet for `--settle` seconds: the service's end of the old one might still write."""
-    expect_log("is not sent yet")
-    expect_log("stay in .* for the next mount")
-    stage = open_stage("cavern", close_wait_s=0.0, settle_s=3600.0)
-    mount = stage.mount()
-    stage.remote.plan(Fault("put_bytes", before=raising(RemoteUnavailable("broke", sent=True))))
-    mount.put("/f", b"bytes")
-    until(lambda: bool(mount.uploads()[0]["attempts"]), "the broken try")
-    asked = stage.remote.count("get_node")
-    mount.control(command="hasten")
-    until(lambda: stage.remote.count("get_node") > asked, "a look")
-    assert stage.remote.count("put_bytes") == 1
-    assert mount.uploads()[0]["state"] == "in-doubt"
-    mount.leave()

@@ -11,7 +11,8 @@ from tests.unit.cache.conftest import IDENTITY
 from vofs.cache import schema
 from vofs.cache.index import Index
 from vofs.cache.journal import Intent, Journal, Tombstone
-from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.putrecord import PutRecord
+from vofs.cache.rows import FileRow
 from vofs.core.errors import MountUnusable
 from vofs.core.nodes import VersionToken
 

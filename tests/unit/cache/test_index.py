@@ -11,8 +11,9 @@ import pytest
 
 from tests.unit.cache.conftest import IDENTITY, Parts
 from vofs.cache.index import Index
+from vofs.cache.putrecord import PutFate, PutRecord
 from vofs.cache.rowchanges import delete_file, rename_files
-from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.rows import FileRow
 from vofs.cache.schema import FORMAT
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable
 from vofs.core.nodes import VersionToken
@@ -41,7 +42,8 @@ def test_a_row_comes_back_as_it_went(parts: Parts) -> None:
     stored, added = parts.index.insert(row("/a b"), nothing)
     full = row(
         "/a b", number=stored.number, base=VersionToken(3, None, None, False), mode=0o640,
-        put=PutRecord(4, 9, "cd" * 16, "{}"), state="conflict", error="E: text", attempts=2,
+        put=PutRecord(4, 9, "cd" * 16, PutFate.ARRIVED, True), state="conflict",
+        error="E: text", attempts=2,
         durable_generation=1, losses=7,
         spans=((0, 3, True), (5, 7, False)),
     )  # fmt: skip
