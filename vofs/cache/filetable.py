@@ -233,7 +233,9 @@ class FileTable:
                 file.save()
             finally:
                 file.close()
-            if detached:
+            # While the row stands (decision 0005) a crash brings the name back, and the bytes are
+            # still needed: who drops the row calls `remove_data`.
+            if detached and not self._index.holds(file.number):
                 self._disk.remove_data(file.number)
         finally:
             with self._lock:

@@ -160,6 +160,12 @@ class Index:
         with self.transaction() as connection:
             return {row[0] for row in connection.execute("SELECT number FROM file")}
 
+    def holds(self, number: int) -> bool:
+        """Whether there is a row of that number."""
+        with self.transaction() as connection:
+            found = connection.execute("SELECT 1 FROM file WHERE number=?", (number,)).fetchone()
+            return found is not None
+
     def insert(self, row: FileRow, create_data: Callable[[int], None]) -> tuple[FileRow, bool]:
         """Store a new row, or find the one that is there.
 
@@ -243,7 +249,7 @@ class Index:
             connection.execute("INSERT INTO span VALUES (?, ?, ?, 1)", (number, *span))
 
     def put_started(self, number: int, put: PutRecord, *, durable: bool) -> None:
-        """R2: commit that the first body byte of a PUT is about to leave, or the last has left."""
+        """R2: commit that the first body byte of a PUT is about to leave, or the last."""
         with self.transaction(durable=durable) as connection:
             connection.execute(
                 "UPDATE file SET put_generation=?, put_size=?, put_md5=?, put_detail=?"

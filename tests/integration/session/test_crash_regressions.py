@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from tests.support.crashsweep import AFTER_A_CRASH
 from tests.support.faultydisk import COMMIT, DiskFault
-from tests.support.sessions import Killed, Stage, allowing
+from tests.support.sessions import Fault, Killed, Stage, allowing, until
 
 
 def test_r10_a_rename_that_is_carried_out_is_not_carried_out_again(stage: Stage) -> None:
@@ -54,4 +55,51 @@ def test_r10_the_data_of_files_that_are_gone_leaves_the_disk(stage: Stage) -> No
     assert mount.get("/h") == b"bytes of /g"
     assert len(os.listdir(stage.cache_dir / "data")) == 1
     mount.stop()
+    assert not stage.stray_data()
+
+
+def test_r02_a_put_that_arrived_whole_is_known_as_ours_after_a_kill(stage: Stage) -> None:
+    """Killed when all of the body has left, of a file that was changed here meanwhile.
+
+    The service had the body, the index not yet its digest: our own version was called foreign.
+    """
+    mount = stage.mount(threads=False, close_wait_s=0.0)
+    handle = mount.create("/f")
+    mount.write(handle, b"as it was when it was cut")
+
+    def change() -> None:
+        mount.write(handle, b"LATER", 3)
+        stage.changes.plan(DiskFault(name=COMMIT, before=stage.kill))
+
+    stage.remote.plan(Fault("put_body", before=change))
+    with allowing("", when=lambda: stage.was_killed):
+        mount.call("flush", handle)
+        mount.start()
+        until(lambda: stage.was_killed, "the kill")
+        stage.bury()
+    with allowing(*AFTER_A_CRASH):
+        again = stage.reopen()
+        again.wait_sent()
+        again.stop()
+    assert stage.stored("/f") == b"as LATERs when it was cut"
+    assert stage.names() == {"f"}
+
+
+def test_r09_the_bytes_of_an_unlinked_file_stay_as_long_as_its_row(stage: Stage) -> None:
+    """Decision 0005: until an unlink of an open file is committed, a crash undoes it, unharmed."""
+    stage.store("/f", b"old bytes")
+    mount = stage.mount(threads=False)
+    handle = mount.open("/f", os.O_RDWR)
+    mount.write(handle, b"NEW", 0)
+    hidden = mount.hide("/f")
+    mount.close(handle)
+    mount.call("unlink", hidden)
+    with suppress(Killed):
+        stage.kill()
+    with allowing(*AFTER_A_CRASH):
+        again = stage.reopen()
+        assert again.get("/f") == b"NEW bytes"
+        again.wait_sent()
+        again.stop()
+    assert stage.stored("/f") == b"NEW bytes"
     assert not stage.stray_data()
