@@ -186,12 +186,16 @@ class FaultyRemote:
         fault = self._due(method, path)
         if fault is not None and fault.before is not None:
             fault.before()
-        result = call()
-        if fault is not None and fault.after is not None:
-            fault.after()
-        if self._dead is not None:
-            self._dead()
-        return result
+        try:
+            return call()
+        except RemoteUnavailable:
+            fault = None  # no answer came
+            raise
+        finally:
+            if fault is not None and fault.after is not None:
+                fault.after()
+            if self._dead is not None:
+                self._dead()
 
     @property
     def capabilities(self) -> Capabilities:
