@@ -16,6 +16,7 @@ from contextlib import suppress
 from copy import deepcopy
 
 from vofs.cache.clock import Clock
+from vofs.cache.content import Reader
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.receiving import Receiving
@@ -44,14 +45,24 @@ class CachedFile(Receiving, Sending):
         self._writers = 0
         self._changed_at = self._dirty_at = clock.monotonic()
 
-    def read(self, offset: int, size: int) -> bytes | None:
-        """The bytes [offset, offset + size), cut at the end of the file; None: some are missing."""
+    def read(self, offset: int, size: int, reader: Reader | None = None) -> bytes | None:
+        """The bytes [offset, offset + size), cut at the end of the file; None: some are missing.
+
+        Args:
+            offset: the first byte.
+            size: how many.
+            reader: the handle that reads.
+
+        Raises:
+            VersionChanged, TransferCorrupted: `reader` has bytes that do not belong with these.
+        """
         with self.lock:
             end = min(offset + size, self.state.size)
             if offset >= end:
                 return b""
             if not self.state.present.covers(offset, end):
                 return None
+            self._give(reader)
             return self._data.read(offset, end - offset)
 
     def write(self, offset: int, data: bytes, *, append: bool = False) -> int:

@@ -18,10 +18,12 @@ from threading import Event
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.content import Reader
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.threads import Threads
 from vofs.cache.waiting import Patience, WaitingPlaces, never
+from vofs.core.contentcheck import Verdict
 from vofs.core.errors import (
     ContentLost,
     NodeNotFound,
@@ -78,14 +80,20 @@ class Fetcher:
         self._stopping = Event()
         self._pool = threads.pool(workers, "vofs-fetch")
 
-    def read(self, file: CachedFile, offset: int, size: int) -> bytes:
+    def read(self, file: CachedFile, offset: int, size: int, reader: Reader | None = None) -> bytes:
         """Exactly the bytes of [offset, offset + size) below the end of the file (R14).
+
+        Args:
+            file: the file.
+            offset: the first byte.
+            size: how many.
+            reader: the handle that reads; it never gets bytes of two contents.
 
         Raises:
             RemoteTimeout: nothing moved for the timeout; the download goes on.
             VofsError: the bytes cannot be had.
         """
-        data = file.read(offset, size)
+        data = file.read(offset, size, reader)
         if data is not None:
             return data
         until = self._clock.monotonic() + self._timeout_s if self._strict else None
@@ -93,7 +101,7 @@ class Fetcher:
         with self._places.place(file.path):
             while data is None:
                 self._fetch(file, offset, offset + size, patience, inside=False)
-                data = file.read(offset, size)
+                data = file.read(offset, size, reader)
         return data
 
     def fill(self, file: CachedFile, *, inside: bool) -> None:
@@ -150,6 +158,7 @@ class Fetcher:
         failure: VofsError | None = None
         try:
             self._download_all(file, claims, base, inside)
+            self._check(file, claims)
         except VersionChanged as exc:
             self._on_stale(file.path)
             failure = exc
@@ -165,6 +174,20 @@ class Fetcher:
             for claim in claims:
                 file.release_claim(claim, failure)
             self._table.release(file)
+
+    def _check(self, file: CachedFile, downloaded: list[Claim]) -> None:
+        """R13: a file that is complete now is what the service tells, or is downloaded again."""
+        match file.check(downloaded):
+            case Verdict.REPEAT:
+                log.warning("%s arrived with another MD5; it is downloaded once more", file.path)
+                ranges = self._remote.capabilities.ranges
+                claims, base = file.claim_missing(0, file.size, ranges=ranges)
+                if claims and base is not None:
+                    self._submit(file, claims, base, inside=False)
+            case Verdict.DISPUTED:
+                log.warning("%s is served although %s", file.path, file.error)
+            case Verdict.WRONG:
+                log.error("%s cannot be read: each download is another one", file.path)
 
     def _download_all(
         self, file: CachedFile, claims: list[Claim], base: VersionToken, inside: bool
@@ -206,6 +229,7 @@ class Fetcher:
         """
         end = claims[-1].end
         with self._remote.open_bytes(path, position, end, base) as source:
+            file.note_digest(source.md5)
             for offset, chunk in _positions(source):
                 alive = [file.accept(claim, offset, chunk) for claim in claims]
                 self._places.moved()

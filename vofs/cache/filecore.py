@@ -9,6 +9,8 @@ The lock is never held while the network is used.  Whoever waits on it re-checks
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from copy import deepcopy
 
 from vofs.cache.clock import Clock
@@ -159,6 +161,26 @@ class FileCore:
             attempts=self.attempts, durable_generation=self._durable_generation,
             losses=self._losses,
         )  # fmt: skip
+
+    def digest_while(self, size: int, same: Callable[[], bool]) -> str | None:
+        """Hex MD5 of [0, size), taken block by block with the lock for each block only.
+
+        Args:
+            size: how many bytes.
+            same: whether the content is still the one that is meant; asked with the lock held.
+
+        Returns:
+            None when it is not, at the beginning, the end, or between.
+        """
+        digest = hashlib.md5(usedforsecurity=False)
+        for offset in range(0, size, BLOCK):
+            with self.lock:
+                if not same():
+                    return None
+                block = self._data.read(offset, min(BLOCK, size - offset))
+            digest.update(block)
+        with self.lock:
+            return digest.hexdigest() if same() else None
 
     # -- its name ---------------------------------------------------------------------------------
 

@@ -8,18 +8,16 @@ mixes two versions (R12).
 from __future__ import annotations
 
 from collections import deque
-from copy import deepcopy
-from dataclasses import replace
 
 from vofs.cache.clock import Clock
+from vofs.cache.content import Content
 from vofs.cache.disk import Disk
-from vofs.cache.filecore import FileCore
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
 from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
-from vofs.core.filestate import Claim, FileState
+from vofs.core.filestate import Claim
 from vofs.core.nodes import VersionToken
 from vofs.core.patience import TimedOutSpans
 from vofs.core.spans import Span
@@ -27,7 +25,7 @@ from vofs.core.spans import Span
 FAILURES_KEPT = 16
 
 
-class Receiving(FileCore):
+class Receiving(Content):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
     def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
@@ -45,8 +43,12 @@ class Receiving(FileCore):
 
         Returns:
             The new claims, empty when others download it all, and the version they want.
+
+        Raises:
+            TransferCorrupted: what comes is another thing each time (R13).
         """
         with self.lock:
+            self._require_good()
             free = self.state.unclaimed(start, end)
             if not free:
                 return [], self.state.base
@@ -67,7 +69,7 @@ class Receiving(FileCore):
             view = memoryview(chunk)
             for start, end in spans:
                 self._data.write(start, view[start - offset : end - offset])
-            self.state.accepted(spans)
+            self._arrived(claim, spans)
             self._note_progress(claim)
             self.lock.notify_all()
             return self.state.is_live(claim)
@@ -87,8 +89,15 @@ class Receiving(FileCore):
             return claims[-1].end
 
     def release_claim(self, claim: Claim, failure: VofsError | None) -> None:
-        """Give a claim up; with a failure, every waiter for its bytes gets that."""
+        """Give a claim up; with a failure, every waiter for its bytes gets that.
+
+        Bytes that are still held back go with a failure; without one, who brought them vouches.
+        """
         with self.lock:
+            if self._held and self._held[0][0] is claim:
+                if failure is None:
+                    self._release_held()
+                self._held = []
             self.state.release(claim)
             self._moved_at.pop(claim, None)
             if failure is not None:
@@ -176,23 +185,6 @@ class Receiving(FileCore):
                     self.state.base = token
                     self._save()
                 return True
-            fresh = deepcopy(self.state)
-            fresh.rebase(token)
-            self._take_new_data_file(fresh)
+            self._take_new_version(token)
             self.mtime_ns = mtime_ns
-            self.lock.notify_all()
             return False
-
-    def _take_new_data_file(self, state: FileState) -> None:
-        """R12: a new version is a new data file, whose number was never used.
-
-        The row is replaced first; when that fails, the file stays as it was.  Lock held.
-        """
-        row = replace(self._row(state), whole=state.is_whole)
-        stored = self._index.replace(row, self._disk.create_data)
-        old_number, old_data = self.number, self._data
-        self.number, self.state, self._row_whole = stored.number, state, row.whole
-        self._data = self._disk.open_data(stored.number, create=False)
-        self._data.truncate(state.size)
-        old_data.close()
-        self._disk.remove_data(old_number)

@@ -54,6 +54,9 @@ CREATE TABLE tombstone (path TEXT PRIMARY KEY, length INTEGER NOT NULL, md5 TEXT
     date_ms INTEGER, md5_proves INTEGER NOT NULL) WITHOUT ROWID;
 -- R1: a PUT to this path broke on a service that truncates, and may still spoil the next one
 CREATE TABLE broken_put (path TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
+-- R13: what we stored lately, and what it replaced: JSON, kept until that can be no lag any more
+CREATE TABLE own_version (path TEXT PRIMARY KEY, until_ns INTEGER NOT NULL,
+    detail TEXT NOT NULL) WITHOUT ROWID;
 -- unsent data that cannot be read: set aside, with the row it had; its data file stays
 CREATE TABLE damaged (number INTEGER PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL,
     reason TEXT NOT NULL, spans TEXT NOT NULL);
@@ -68,6 +71,8 @@ ALTER TABLE file ADD COLUMN durable_generation INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE file ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX file_unsent ON file (number) WHERE generation != stored_generation;
 CREATE TABLE broken_put (path TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE own_version (path TEXT PRIMARY KEY, until_ns INTEGER NOT NULL,
+    detail TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE damaged (number INTEGER PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL,
     reason TEXT NOT NULL, spans TEXT NOT NULL);
 INSERT INTO meta VALUES ('losses', '1');

@@ -7,7 +7,6 @@ makes the file clean.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -169,24 +168,16 @@ class Sending(FileCore):
             self._upload_ended(None, keep_put=True)
 
     def _digest_at(self, generation: int, token: VersionToken) -> str:
-        """Hex MD5 of the content, taken block by block; "" when it changed or has another size.
-
-        Takes the lock for each block only.
-        """
+        """Hex MD5 of the content; "" when it changed or has another size."""
         if token.md5 is None:
             return ""
-        digest = hashlib.md5(usedforsecurity=False)
-        for offset in range(0, token.length, BLOCK):
-            with self.lock:
-                state = self.state
-                if state.generation != generation or state.size != token.length:
-                    return ""
-                if not state.is_whole:
-                    return ""
-                digest.update(self._data.read(offset, min(BLOCK, token.length - offset)))
-        with self.lock:
-            same = self.state.generation == generation and self.state.size == token.length
-        return digest.hexdigest() if same else ""
+
+        def same() -> bool:
+            state = self.state
+            changed = state.generation != generation or state.size != token.length
+            return not changed and state.is_whole
+
+        return self.digest_while(token.length, same) or ""
 
     def settle_as_lost(self) -> None:
         """An earlier PUT is in doubt no longer: it did not arrive, and is sent again.

@@ -36,7 +36,7 @@ from vofs.core.errors import (
 )
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Upload
-from vofs.core.nodes import NodeInfo, NodeKind
+from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.remote.api import Remote
 
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
@@ -53,7 +53,7 @@ class Uploader:
         doubts: settles what broke.
         clock: for times.
         confirm_s: how long a confirmation of the service's version is good (--attr-ttl).
-        on_stored: told the path of a file that arrived.
+        on_stored: told what arrived: the path, the version there before, the version now.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Uploader:
         clock: Clock,
         *,
         confirm_s: float,
-        on_stored: Callable[[str], None],
+        on_stored: Callable[[str, VersionToken | None, VersionToken], None],
     ) -> None:
         self._remote, self._fetcher, self._tombstones = remote, fetcher, tombstones
         self._empty, self._clock = empty, clock
@@ -82,9 +82,14 @@ class Uploader:
         """
         try:
             if file.upload_state is Upload.IN_DOUBT:
+                base = file.provenance[0]
                 waiting = self._doubts.settle(file)
-                if waiting is not None or not file.is_dirty:
-                    return waiting or self._arrived(file)
+                if waiting is not None:
+                    return waiting
+                if file.provenance[1] is None:  # it did arrive
+                    self._arrived(file, base)
+                if not file.is_dirty:
+                    return Outcome()
             if not file.queue():
                 return Outcome(contact=False)
             return self._doubts.wait_until_quiet(file.path) or self._send(file)
@@ -103,9 +108,10 @@ class Uploader:
             file.give_up(Event.FAIL, exc)
             return Outcome(exc, final=True)
 
-    def _arrived(self, file: CachedFile) -> Outcome:
-        self._on_stored(file.path)
-        return Outcome()
+    def _arrived(self, file: CachedFile, old: VersionToken | None) -> None:
+        ours = file.provenance[0]
+        assert ours is not None
+        self._on_stored(file.path, old, ours)
 
     def _send(self, file: CachedFile) -> Outcome:
         self._tombstones.bury_from_inside(file.path)
@@ -131,13 +137,13 @@ class Uploader:
             file.not_stored(Event.DOUBT, RemoteUnavailable(repr(exc), sent=True), began=True)
             self._doubts.broke(file.path)
             raise
+        self._on_stored(file.path, ticket.base, token)  # first: what lags is understood from now on
         if provisional:
             assert token.md5 is not None  # sent by a PUT, whose bytes were hashed
             file.arrived(token.md5)
-            self._on_stored(file.path)
-            return self._doubts.settle(file) or self._arrived(file)
+            return self._doubts.settle(file) or Outcome()
         file.stored(token)
-        return self._arrived(file)
+        return Outcome()
 
     def _whole_ticket(self, file: CachedFile) -> Ticket:
         for _ in range(TRIES_TO_BE_WHOLE):

@@ -254,7 +254,8 @@ class FileOperations:
 
     def read(self, fh: int, size: int, offset: int) -> bytes:
         """Every byte up to the end of the file, or an error; never less (R14)."""
-        return self._parts.fetcher.read(self.handles.readable(fh).file, offset, size)
+        handle = self.handles.readable(fh)
+        return self._parts.fetcher.read(handle.file, offset, size, handle.reader)
 
     def write(self, fh: int, data: bytes, offset: int) -> int:
         """Kept on this machine when this returns; survives a killed daemon (R18)."""

@@ -27,6 +27,7 @@ from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.journal import Journal
+from vofs.cache.ownversions import CaughtUpRemote, OwnVersions
 from vofs.cache.threads import SystemThreads, Threads
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.upload import Uploader
@@ -34,6 +35,7 @@ from vofs.cache.waiting import WaitingPlaces, never
 from vofs.cache.writeback import WriteBack
 from vofs.core import uris
 from vofs.core.errors import NodeBusy, VofsError
+from vofs.core.nodes import VersionToken
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
 from vofs.mount.fileoperations import Machinery
@@ -111,7 +113,9 @@ class Session:
         credential: str,
         threads: Threads,
     ) -> None:
-        options, remote, clock = self._options, self._remote, self._clock
+        options, clock = self._options, self._clock
+        self._own = OwnVersions(self._index, clock)
+        remote = self._caught_up()
         gate, places = PathGate(clock), WaitingPlaces(clock)
         self._journal = Journal(self._index)
         self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
@@ -135,7 +139,7 @@ class Session:
         self._doubts = Doubts(remote, BrokenPuts(self._index, clock), clock, options.settle_s)
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty, self._doubts, clock,
-            confirm_s=options.attr_ttl_s, on_stored=lambda path: self._tree.stored(path),
+            confirm_s=options.attr_ttl_s, on_stored=self._stored,
         )  # fmt: skip
         self._writeback = WriteBack(
             uploader, self._table, gate, clock, threads, workers=options.upload_workers,
@@ -158,6 +162,17 @@ class Session:
             self._writeback, leave=self._leave,
         )  # fmt: skip
         self._vofs = self._operations(thread_group, given_up)
+
+    def _caught_up(self) -> Remote:
+        """The service, as it is once it no longer lags (R13)."""
+        lags = self._remote.capabilities.listing_lags
+        return CaughtUpRemote(self._remote, self._own) if lags else self._remote
+
+    def _stored(self, path: str, old: VersionToken | None, ours: VersionToken) -> None:
+        """An upload arrived at `path`."""
+        if self._remote.capabilities.listing_lags:
+            self._own.stored(path, old, ours)
+        self._tree.stored(path)
 
     def _operations(self, thread_group: Callable[[], int], given_up: Callable[[], bool]) -> VOFS:
         options, tree = self._options, self._tree
