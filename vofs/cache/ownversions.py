@@ -7,6 +7,7 @@ on while we are restarted; `CaughtUpRemote` shows nodes to everybody as if it di
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from types import MappingProxyType
@@ -15,10 +16,13 @@ from vofs.cache.clock import Clock
 from vofs.cache.index import Index
 from vofs.core import uris
 from vofs.core.attributes import version_token
+from vofs.core.errors import CacheError
 from vofs.core.nodes import CONTENT_DATE, LENGTH, MD5, NodeInfo, NodeKind, VersionToken
 from vofs.core.ownversions import OwnVersion, Sight, judge, stored
 from vofs.locks import Level, OrderedLock
 from vofs.remote.api import ByteSource, Capabilities, MoveStatus, PutReceipt, Remote
+
+log = logging.getLogger(__name__)
 
 PRUNE_ABOVE = 256
 
@@ -41,16 +45,27 @@ class OwnVersions:
         self._prune_at = PRUNE_ABOVE
 
     def stored(self, path: str, old: VersionToken | None, ours: VersionToken) -> None:
-        """An upload to `path` has replaced version `old` (None: there was no node) by `ours`."""
+        """An upload to `path` has replaced version `old` (None: there was no node) by `ours`.
+
+        What was replaced by itself leaves nothing to be remembered.  An index that cannot be
+        written is no reason to doubt the upload: only a restart then knows less.
+        """
+        now_s = self._now_s()
         with self._lock:
-            memory = stored(self._memories.get(path), old, ours, self._now_s())
+            memory = stored(self._memories.get(path), old, ours, now_s)
             self._memories[path] = memory
             full = len(self._memories) >= self._prune_at
-        with self._index.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO own_version VALUES (?, ?, ?)",
-                (path, int(memory.expires_at() * 1e9), json.dumps(asdict(memory))),
-            )
+        if memory.expires_at() <= now_s:
+            self.forget_below(path)
+            return
+        try:
+            with self._index.transaction() as connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO own_version VALUES (?, ?, ?)",
+                    (path, int(memory.expires_at() * 1e9), json.dumps(asdict(memory))),
+                )
+        except CacheError as exc:
+            log.warning("%s: stored, but not noted which version it replaced: %s", path, exc)
         if full:
             self._prune()
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from tests.integration.session.conftest import Open
 from tests.support.crashsweep import AFTER_A_CRASH
 from tests.support.faultydisk import COMMIT, DiskFault
-from tests.support.sessions import Fault, Killed, Stage, allowing, until
+from tests.support.logs import ExpectLog
+from tests.support.sessions import Fault, Killed, Stage, allowing, raising, until
+from vofs.core.errors import CacheFull
 
 
 def test_r10_a_rename_that_is_carried_out_is_not_carried_out_again(stage: Stage) -> None:
@@ -103,3 +106,28 @@ def test_r09_the_bytes_of_an_unlinked_file_stay_as_long_as_its_row(stage: Stage)
         again.stop()
     assert stage.stored("/f") == b"NEW bytes"
     assert not stage.stray_data()
+
+
+def test_r13_a_file_that_is_sent_as_it_was_is_stored(open_stage: Open) -> None:
+    """Nothing was replaced by anything else: the upload hung in the state "uploading"."""
+    stage = open_stage("vault")
+    stage.store("/f", b"the same")
+    mount = stage.mount()
+    mount.overwrite("/f", b"the same")
+    mount.wait_sent()
+    assert stage.stored("/f") == b"the same"
+
+
+def test_r13_r21_a_full_disk_after_a_put_leaves_no_upload_hanging(
+    open_stage: Open, expect_log: ExpectLog
+) -> None:
+    """The service has the file: what the index cannot note is noted less, or sent again."""
+    expect_log("not noted which version it replaced")
+    stage = open_stage("vault", close_wait_s=0.0)
+    stage.store("/f", b"old bytes")
+    mount = stage.mount()
+    stage.remote.plan(Fault("put_bytes", after=lambda: stage.changes.plan(full_once)))
+    full_once = DiskFault(name=COMMIT, before=raising(CacheFull("no room")))
+    mount.overwrite("/f", b"NEW")
+    mount.wait_sent()
+    assert stage.stored("/f") == b"NEW bytes"
