@@ -17,7 +17,7 @@ import pytest
 
 from fakevospace.faults import Cut, Hang, RangeIgnored, Reset, Rule, Status
 from tests.mounted.conftest import MakeMount
-from tests.support.mounted import errno_of, eventually, is_mounted, pattern, shell
+from tests.support.mounted import Mounted, errno_of, eventually, is_mounted, pattern, shell
 
 MB = 1 << 20
 DATA = pattern(3 * MB)
@@ -541,19 +541,36 @@ def test_R12_a_change_while_it_is_read_is_an_error_not_a_mixture(
         assert found == DATA[2 * MB : 2 * MB + 4096]
 
 
-def test_R11_a_conflict_keeps_both(make_mount: MakeMount, personality: str) -> None:
-    """Changed here and there: the service keeps theirs, ours is kept and listed."""
-    mount = make_mount(personality, "--attr-ttl", "0.2", prepare=lambda f: f.put("file", DATA))
-    mount.expect_error("file cannot be sent")
+def change_on_both_sides(mount: Mounted) -> None:
+    """Open for writing here, replaced there, and closed past --attr-ttl."""
     with open(mount.path / "file", "r+b", buffering=0) as file:
+        os.pread(file.fileno(), len(DATA), 0)
         os.pwrite(file.fileno(), b"ours", 0)
         mount.fake.put("file", b"theirs")
-        threading.Event().wait(0.3)  # past --attr-ttl: what we know of the node is old
-        assert errno_of(lambda: os.close(os.dup(file.fileno()))) != ""
+        threading.Event().wait(0.3)  # what we know of the node is old
+
+
+def test_R11_a_conflict_keeps_both(make_mount: MakeMount, personality: str) -> None:
+    """Changed here and there: the name shows theirs, ours is beside it; both on the service."""
+    mount = make_mount(personality, "--attr-ttl", "0.2", prepare=lambda f: f.put("file", DATA))
+    change_on_both_sides(mount)
+    mount.wait()
+    assert eventually(lambda: (mount.path / "file").read_bytes() == b"theirs")
+    (kept,) = [name for name in os.listdir(mount.path) if ".conflict-" in name]
+    assert (mount.path / kept).read_bytes() == mount.fake.get(kept) == b"ours" + DATA[4:]
+
+
+def test_R11_on_conflict_fail_keeps_ours_unsent(make_mount: MakeMount, personality: str) -> None:
+    """The service keeps theirs; ours is kept, readable and listed; `vofs wait` exits 1."""
+    mount = make_mount(personality, "--attr-ttl", "0.2", "--on-conflict", "fail",
+                       prepare=lambda f: f.put("file", DATA))  # fmt: skip
+    mount.expect_error("file cannot be sent")
+    assert errno_of(lambda: change_on_both_sides(mount)) == "EIO"
     assert mount.fake.get("file") == b"theirs"
     assert mount.state("file") == "conflict"
     (upload,) = mount.status(code=1)["uploads"]
     assert upload["state"] == "conflict"
+    mount.wait(code=1)
     shell('cp "$1" "$2"', mount.path / "file", mount.path / "ours", code=None)
 
 

@@ -16,18 +16,18 @@ from contextlib import suppress
 from copy import deepcopy
 
 from vofs.cache.clock import Clock
+from vofs.cache.conflicting import Conflicting
 from vofs.cache.content import Reader
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.receiving import Receiving
 from vofs.cache.rows import FileRow
-from vofs.cache.sending import Sending
 from vofs.core.errors import CacheError
 from vofs.core.lifecycle import Life
 from vofs.core.spans import Span
 
 
-class CachedFile(Receiving, Sending):
+class CachedFile(Receiving, Conflicting):
     """See the module's docstring.  Made by `FileTable`, one object for a row at a time.
 
     Args:

@@ -202,6 +202,7 @@ class Content(FileCore):
         stored = self._index.replace(row, self._disk.create_data)
         old_number, old_data = self.number, self._data
         self.number, self.state, self._row_whole = stored.number, state, row.whole
+        self._losses = stored.losses
         self._data = self._disk.open_data(stored.number, create=False)
         self._data.truncate(state.size)
         old_data.close()

@@ -294,6 +294,29 @@ class FileTable:
                 file.path = uris.replace_prefix(path, source, destination)
                 self._by_path[file.path] = file
 
+    def take_name(self, file: CachedFile, path: str, *, in_use: bool) -> bool:
+        """Give a file another name in memory, within `changing_names`.
+
+        Args:
+            file: the file.
+            path: a name that no file in memory has.
+            in_use: also when somebody uses it.
+
+        Returns:
+            False when somebody does, or the name is taken.
+        """
+        with self._lock:
+            if (self._uses.get(file, 0) and not in_use) or path in self._by_path:
+                return False
+            del self._by_path[file.path]
+            file.path = path
+            self._by_path[path] = file
+            return True
+
+    def knows(self, path: str) -> bool:
+        """Whether there is a file of that name here, in memory or not."""
+        return self.peek(path) is not None or self._index.find(path) is not None
+
     def detached(self, path: str) -> None:
         """The file at `path` has lost its name (already in the index); handles go on using it."""
         with self._lock:

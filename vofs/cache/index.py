@@ -20,7 +20,7 @@ from pathlib import Path
 
 from vofs.cache import schema
 from vofs.cache.putrecord import PutRecord
-from vofs.cache.rowchanges import delete_file, delete_number, insert_file
+from vofs.cache.rowchanges import delete_file, delete_number, insert_file, save_file
 from vofs.cache.rows import COLUMNS, MARKS, FileRow, file_row, values
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable
 from vofs.core.spans import Span
@@ -211,21 +211,18 @@ class Index:
         The path is not written: only `rename` changes it, so a save that was under way during a
         rename cannot bring the old name back.
         """
-        assignments = ", ".join(
-            f"{name.strip()}=?" for name in COLUMNS.split(",")[2:]
-        )  # fmt: skip
         with self.transaction(durable=durable) as connection:
-            changed = connection.execute(
-                f"UPDATE file SET {assignments}, present_bytes=?,"
-                " used_at=1 + (SELECT max(used_at) FROM file) WHERE number=?",
-                (*values(row)[1:], row.present_bytes, row.number),
-            ).rowcount
-            connection.execute("DELETE FROM span WHERE number=?", (row.number,))
-            if changed:
-                connection.executemany(
-                    "INSERT INTO span VALUES (?, ?, ?, ?)",
-                    [(row.number, start, stop, dirty) for start, stop, dirty in row.spans],
-                )
+            save_file(connection, row)
+
+    def save_as(self, row: FileRow, path: str) -> None:
+        """Replace all that is known of one file, and its name, in one step.
+
+        Raises:
+            CacheDamaged: another file has that name.
+        """
+        with self.transaction() as connection:
+            connection.execute("UPDATE file SET path=? WHERE number=?", (path, row.number))
+            save_file(connection, row)
 
     def mark_dirty(self, number: int, generation: int, *, whole: bool) -> None:
         """Commit that the file is about to change, before its first changed byte is written."""

@@ -26,6 +26,22 @@ def insert_file(
     return file_row(connection, stored), bool(added)
 
 
+def save_file(connection: sqlite3.Connection, row: FileRow) -> None:
+    """Within a transaction: replace all that is known of one file but its path."""
+    assignments = ", ".join(f"{name.strip()}=?" for name in COLUMNS.split(",")[2:])
+    changed = connection.execute(
+        f"UPDATE file SET {assignments}, present_bytes=?,"
+        " used_at=1 + (SELECT max(used_at) FROM file) WHERE number=?",
+        (*values(row)[1:], row.present_bytes, row.number),
+    ).rowcount
+    connection.execute("DELETE FROM span WHERE number=?", (row.number,))
+    if changed:
+        connection.executemany(
+            "INSERT INTO span VALUES (?, ?, ?, ?)",
+            [(row.number, start, stop, dirty) for start, stop, dirty in row.spans],
+        )
+
+
 def set_base(connection: sqlite3.Connection, number: int, base: VersionToken) -> None:
     """Within a transaction: the file's next upload replaces the version `base`."""
     connection.execute(

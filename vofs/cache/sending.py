@@ -36,6 +36,7 @@ class Sending(FileCore):
 
     def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
         super().__init__(row, disk, index, clock)
+        self.conflict_kept = False  # its conflict stays until somebody does something about it
         self.answered_failures = 0  # in a row, of a service that was there to answer
         self._put_before: PutRecord | None = row.put
         self.arrived_at = clock.monotonic()  # when the service accepted what is not yet believed
@@ -191,7 +192,7 @@ class Sending(FileCore):
             self._upload_ended(None, keep_put=True)
 
     def give_up(self, event: Event, failure: VofsError) -> None:
-        """Before any ticket: CONFLICT or FAIL; kept, listed, never sent by itself."""
+        """Before any ticket: FAIL; kept, listed, never sent by itself."""
         with self.lock:
             self.state.apply(event)
             self._upload_ended(failure, keep_put=True)

@@ -53,6 +53,7 @@ class Uploader:
         doubts: settles what broke.
         clock: for times.
         confirm_s: how long a confirmation of the service's version is good (--attr-ttl).
+        keeps_conflicts: nothing is done about a conflict (--on-conflict fail).
         on_stored: told what arrived: the path, the version there before, the version now.
     """
 
@@ -66,12 +67,13 @@ class Uploader:
         clock: Clock,
         *,
         confirm_s: float,
+        keeps_conflicts: bool,
         on_stored: Callable[[str, VersionToken | None, VersionToken], None],
     ) -> None:
         self._remote, self._fetcher, self._tombstones = remote, fetcher, tombstones
         self._empty, self._clock = empty, clock
         self._confirm_s = confirm_s
-        self._on_stored = on_stored
+        self._keeps_conflicts, self._on_stored = keeps_conflicts, on_stored
         self._storing = Storing(remote, empty)
         self._doubts = doubts
 
@@ -98,7 +100,7 @@ class Uploader:
             return Outcome(exc, retry_after_s=exc.retry_after_s)
         except (UploadConflict, VersionChanged, ContentLost) as exc:
             conflict = exc if isinstance(exc, UploadConflict) else UploadConflict(str(exc))
-            file.give_up(Event.CONFLICT, conflict)
+            file.conflicted(conflict, kept=self._keeps_conflicts)
             return Outcome(conflict, final=True)
         except VofsError as exc:
             in_doubt = file.upload_state is Upload.IN_DOUBT  # until its fate is known (R1)
@@ -116,6 +118,9 @@ class Uploader:
     def _send(self, file: CachedFile) -> Outcome:
         self._tombstones.bury_from_inside(file.path)
         self._empty.finish(file.path)
+        if file.is_uncertain:  # R5: whole first, as long as its base version can be had
+            self._fetcher.fill(file, inside=True)
+            raise UploadConflict(f"{file.path}: its last changes may be lost with the power")
         self._confirm_base(file)
         ticket = self._whole_ticket(file)
         atomic = self._remote.capabilities.atomic_put
@@ -129,9 +134,16 @@ class Uploader:
             if exc.sent:
                 self._doubts.broke(file.path)
             return Outcome(exc, retry_after_s=exc.retry_after_s)
+        except UploadConflict as exc:  # another node appeared where an empty one was to be made
+            file.not_stored(Event.RETRY, exc, began=False)
+            raise
         except VofsError as exc:
             final = is_final(exc, file.answered_failures + 1)
-            file.not_stored(Event.FAIL if final else Event.RETRY, exc, began=not atomic)
+            replaced = self._is_other_kind(file.path)
+            event = Event.FAIL if final and not replaced else Event.RETRY
+            file.not_stored(event, exc, began=not atomic)
+            if replaced:
+                raise UploadConflict(f"{file.path} is no file on the service now") from exc
             return Outcome(exc, final=final)
         except Exception as exc:  # a defect, or a library's: the PUT may have begun
             file.not_stored(Event.DOUBT, RemoteUnavailable(repr(exc), sent=True), began=True)
@@ -160,6 +172,14 @@ class Uploader:
             return self._remote.get_node(path)
         except NodeNotFound:
             return None
+
+    def _is_other_kind(self, path: str) -> bool:
+        """After a refusal: whether another kind of node has the name by now."""
+        try:
+            node = self._look(path)
+        except VofsError:
+            return False
+        return node is not None and node.kind is not NodeKind.DATA
 
     def _confirm_base(self, file: CachedFile) -> None:
         """R11: the node is still the version that our changes are based on.

@@ -22,12 +22,13 @@ from collections.abc import Callable
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.conflicts import Conflicts
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.outcome import Outcome
 from vofs.cache.threads import Threads
 from vofs.cache.upload import Uploader
-from vofs.core.errors import CacheDamaged, RemoteUnavailable
+from vofs.core.errors import CacheDamaged, RemoteUnavailable, UploadConflict
 from vofs.core.lifecycle import Upload
 from vofs.core.uploadqueue import UploadQueue
 from vofs.locks import Level, OrderedLock
@@ -46,6 +47,7 @@ class WriteBack:
 
     Args:
         uploader: does one upload.
+        conflicts: ends what an upload ran into.
         table: keeps dirty files.
         gate: keeps uploads out of names that are being changed.
         clock: for due times.
@@ -57,6 +59,7 @@ class WriteBack:
     def __init__(
         self,
         uploader: Uploader,
+        conflicts: Conflicts,
         table: FileTable,
         gate: PathGate,
         clock: Clock,
@@ -65,7 +68,8 @@ class WriteBack:
         workers: int,
         housekeeping: Callable[[], None],
     ) -> None:
-        self._uploader, self._table, self._gate, self._clock = uploader, table, gate, clock
+        self._uploader, self._conflicts = uploader, conflicts
+        self._table, self._gate, self._clock = table, gate, clock
         self._housekeeping = housekeeping
         self._lock = OrderedLock(Level.WRITEBACK)
         self._queue = UploadQueue()
@@ -185,15 +189,20 @@ class WriteBack:
         early = self._too_early_s(number, file)
         if early > 0:
             return Outcome(waits=True, retry_after_s=early, contact=False)
+        if file.upload_state is Upload.CONFLICT:
+            return self._conflicts.resolve(file, None)
         path = file.path
         if not self._gate.try_enter(path):
             return Outcome(waits=True, retry_after_s=BUSY_DELAY_S, contact=False)
         try:
             if file.path != path:  # renamed between the two lines above
                 return Outcome(waits=True, retry_after_s=0.0, contact=False)
-            return self._uploader.upload(file)
+            outcome = self._uploader.upload(file)
         finally:
             self._gate.leave(path)
+        if isinstance(outcome.failure, UploadConflict):  # outside the gate: it is held for that
+            outcome = self._conflicts.resolve(file, outcome.failure)
+        return outcome
 
     def _too_early_s(self, number: int, file: CachedFile) -> float:
         """Seconds that a file which is still open and not flushed has to wait."""

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import random
+import socket
 import ssl
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from vofs.cli import daemon
 from vofs.cli.arguments import parse, spelled
 from vofs.cli.mounts import check_mount_point, wait_until_mounted
 from vofs.core.attributes import MountOwner
+from vofs.core.conflicts import OnConflict
 from vofs.core.errnos import exit_code_of
 from vofs.core.errors import (
     MountUnusable,
@@ -267,6 +269,8 @@ def _settings(
         attr_ttl_s=options.attr_ttl,
         negative_ttl_s=options.negative_ttl,
         settle_s=options.settle,
+        on_conflict=OnConflict(options.on_conflict),
+        host=socket.gethostname(),
         min_free_bytes=options.min_free << 20,
         cache_limit_bytes=options.cache_limit << 20,
         upload_workers=options.max_flush_threads,

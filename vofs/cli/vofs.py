@@ -26,7 +26,6 @@ from vofs.core.errors import StartError
 
 POLL_S = 0.1
 TIMED_OUT = 124  # as timeout(1) has it
-PERMANENT = frozenset({"failed", "conflict"})
 GIVE_UP_AFTER_S = 30.0
 DAEMON_ENDS_WITHIN_S = 60.0
 
@@ -89,7 +88,7 @@ def _status(options: argparse.Namespace) -> int:
         if not states:
             print("no VOSpace is mounted")
     uploads = [upload for state in states for upload in state["uploads"]]
-    return int(any(upload["state"] in PERMANENT for upload in uploads))
+    return int(any(upload["permanent"] for upload in uploads))
 
 
 def _print_status(state: dict[str, Any]) -> None:
@@ -99,7 +98,7 @@ def _print_status(state: dict[str, Any]) -> None:
     print(f"credential: {state['credential']}")
     used, limit = cache["used_bytes"] / 1e6, cache["limit_bytes"] / 1e6
     print(f"cache: {cache['directory']}, {used:.1f} of {limit:.0f} MB")
-    failed = [upload for upload in uploads if upload["state"] in PERMANENT]
+    failed = [upload for upload in uploads if upload["permanent"]]
     print(f"uploads pending: {len(uploads) - len(failed)}")
     print(f"uploads failed: {len(failed)}")
     if uploads:
@@ -131,7 +130,7 @@ def _wait(options: argparse.Namespace) -> int:
         print(f"vofs: {len(uploads)} uploads are still pending", file=sys.stderr)
     elif code:
         for upload in uploads:
-            if upload["state"] in PERMANENT:
+            if upload["permanent"]:
                 print(f"vofs: {upload['path']}: {upload['error']}", file=sys.stderr)
     return code
 
@@ -146,7 +145,7 @@ def _wait_for_uploads(
         most = 0
         while True:
             uploads = client.status(below)["uploads"]
-            pending = [upload for upload in uploads if upload["state"] not in PERMANENT]
+            pending = [upload for upload in uploads if not upload["permanent"]]
             if not pending:
                 return int(bool(uploads)), uploads
             most = max(most, len(pending))

@@ -296,6 +296,23 @@ class FileState:
         self.stored_generation = generation
         self._drop_claims()
 
+    def resolved(self, base: VersionToken | None) -> None:
+        """A conflict is over: all of the file is sent, and nothing is fetched any more (R6, R11).
+
+        Args:
+            base: the version that it is to replace; None: it is a new file.
+
+        Raises:
+            IllegalTransition: there is no conflict, or bytes are missing: their version is gone.
+        """
+        if not self.is_whole:
+            raise IllegalTransition("resolving the conflict of a file with holes")
+        self.apply(Event.RESOLVE)
+        self.base = base
+        self.backing_end = 0
+        self.dirty.add(0, self.size)
+        self._drop_claims()
+
     def detach(self) -> None:
         """The name is gone: never upload, but go on serving open handles.
 

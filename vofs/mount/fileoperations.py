@@ -203,10 +203,9 @@ class FileOperations:
         """A permanent error is told once to each handle that wrote, without new bytes too."""
         if not handle.changed or handle.reported:
             return
-        state = handle.file.upload_state
-        if state in (Upload.FAILED, Upload.CONFLICT):
+        if handle.file.is_given_up:
             handle.reported = True
-            failed = UploadFailed if state is Upload.FAILED else UploadConflict
+            failed = UploadFailed if handle.file.upload_state is Upload.FAILED else UploadConflict
             raise failed(handle.file.error)
 
     def fsync(self, fh: int, datasync: int) -> None:

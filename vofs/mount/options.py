@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vofs.core.attributes import MountOwner
+from vofs.core.conflicts import OnConflict
 from vofs.core.uris import ServiceUri
 
 
@@ -30,6 +31,9 @@ class MountOptions:
         attr_ttl_s: how long attributes are believed.
         negative_ttl_s: how long a name stays missing.
         settle_s: how long a broken PUT must have left no trace (R1).
+        on_conflict: what becomes of files that were changed here and there (R11).
+        host: this machine's name, for the names of such files.
+        boot_id: what the kernel calls this boot: another one after a power loss (R5).
         min_free_bytes: space of the cache's file system that is never used.
         cache_limit_bytes: clean cached data beyond this is given up, oldest first.
         upload_workers: uploads at a time.
@@ -52,6 +56,9 @@ class MountOptions:
     attr_ttl_s: float = 10.0
     negative_ttl_s: float = 5.0
     settle_s: float = 60.0
+    on_conflict: OnConflict = OnConflict.KEEP_BOTH
+    host: str = "localhost"
+    boot_id: str = ""
     min_free_bytes: int = 1024 << 20
     cache_limit_bytes: int = 1024 << 20
     upload_workers: int = 10

@@ -20,6 +20,7 @@ from vofs.cache.breaking import BreakingRemote
 from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.conflicts import Conflicts
 from vofs.cache.disk import Disk
 from vofs.cache.doubt import Doubts
 from vofs.cache.emptyfile import RECREATE, EmptyFiles
@@ -34,6 +35,7 @@ from vofs.cache.upload import Uploader
 from vofs.cache.waiting import WaitingPlaces, never
 from vofs.cache.writeback import WriteBack
 from vofs.core import uris
+from vofs.core.conflicts import OnConflict
 from vofs.core.errors import NodeBusy, VofsError
 from vofs.core.nodes import VersionToken
 from vofs.mount.boundary import Boundary
@@ -139,11 +141,16 @@ class Session:
         self._doubts = Doubts(remote, BrokenPuts(self._index, clock), clock, options.settle_s)
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty, self._doubts, clock,
-            confirm_s=options.attr_ttl_s, on_stored=self._stored,
+            confirm_s=options.attr_ttl_s, keeps_conflicts=options.on_conflict is OnConflict.FAIL,
+            on_stored=self._stored,
+        )  # fmt: skip
+        self._conflicts = Conflicts(
+            remote, self._table, gate, clock, policy=options.on_conflict, host=options.host,
+            on_moved=self._moved,
         )  # fmt: skip
         self._writeback = WriteBack(
-            uploader, self._table, gate, clock, threads, workers=options.upload_workers,
-            housekeeping=self._housekeeping,
+            uploader, self._conflicts, self._table, gate, clock, threads,
+            workers=options.upload_workers, housekeeping=self._housekeeping,
         )  # fmt: skip
         self._tree = Tree(
             remote, self._table, self._tombstones, clock, places, attr_ttl_s=options.attr_ttl_s,
@@ -224,6 +231,11 @@ class Session:
         if recovered:
             log.warning("%d files of an earlier mount are sent now", len(recovered))
 
+    def _moved(self, *paths: str) -> None:
+        """Files have changed their names here alone: the tree asks again."""
+        for path in paths:
+            self._tree.invalidate(path)
+
     def _housekeeping(self) -> None:
         self._followed.settle_all()
         self._tombstones.bury_due()
@@ -266,6 +278,7 @@ class Session:
             if self._leave_uploads:
                 self.left = len(self._table.unsent_below("/"))
             else:
+                self._conflicts.all_closed()
                 self.left = self._writeback.drain(self._options.timeout_s)
         except VofsError as exc:
             log.error("the mount ends in disorder: %s", exc)

@@ -46,7 +46,8 @@ class Status:
         uploads = [self._upload(file) for file in self._table.unsent_below(path)]
         uploads += [
             {"path": self._shown(row_path), "size": None, "state": "failed", "attempts": 0,
-             "error": f"its cached data cannot be read: {reason}", "retry_in_s": None}
+             "permanent": True, "retry_in_s": None,
+             "error": f"its cached data cannot be read: {reason}"}
             for row_path, reason in self._table.damaged.items()
         ]  # fmt: skip
         return {
@@ -66,10 +67,12 @@ class Status:
         }
 
     def _upload(self, file: CachedFile) -> dict[str, Any]:
+        state = state_word(file)
         return {
             "path": self._shown(file.path),
             "size": file.size,
-            "state": state_word(file),
+            "state": "conflict (partial)" if state == "conflict" and file.gaps else state,
+            "permanent": file.is_given_up,
             "attempts": file.attempts,
             "error": file.error,
             "retry_in_s": self._writeback.retry_due_s(file),
