@@ -515,11 +515,11 @@ class Stage:
     def kill(self) -> None:
         """kill -9, now: what the cache directory holds is all that is left."""
         copy = self.folder / f"cache-{len(self._caches)}"
+        self.remote.die()  # first: no request may follow a commit that the copy lacks
         with self.changes.still():
             shutil.copytree(self.cache_dir, copy)
         copy.chmod(0o700)
         self._caches.append(copy)
-        self.remote.die()
         raise Killed("killed")
 
     def killing(self, method: str, nth: int = 1, *, after: bool, path: str | None = None) -> None:
