@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
-from tests.support.crashsweep import Run, Scenario, judge
-from tests.support.sessions import Fault, Mounted, allowing, until
+from tests.support.crashsweep import Run, Scenario, judge, require_nothing_left
+from tests.support.sessions import Fault, Mounted, allowing
 from tests.support.witness import brief, content, shown
 from vofs.core.errors import VofsError
 
@@ -138,23 +138,24 @@ def conflict(run: Run) -> None:
     witness.write("/f", handle, NEW, 100)
     witness.store_elsewhere(lambda: run.stage.store("/f", MORE))
     witness.mount.close(handle)
-    mount = witness.mount.start()
-    run.until(
-        lambda: all(one["state"] == "conflict" for one in mount.uploads()), "the conflict"
-    )  # fmt: skip
-    mount.leave()
+    run.send_and_stop()
 
 
 def judge_conflict(run: Run, mount: Mounted, where: str) -> None:
-    """Both versions are there: theirs on the service, ours kept here under its name."""
+    """Theirs keeps the name, ours is beside it, once: both are on the service in the end."""
     if run.stage.stored("/f") != MORE:  # killed before they came
         judge(run, mount, where)
         return
-    until(lambda: all(one["state"] == "conflict" for one in mount.uploads()), "the conflict")
-    run.witness.require(shown(mount), where)
-    mount.leave()
+    ours = run.witness.told["/f"]
+    first = shown(mount)
+    assert first["/f"] in (ours, MORE), f"{where}: {brief(first)}"
+    mount.wait_sent()
+    mount.stop()
     found = content(run.stage)
-    assert found == {"/f": MORE}, f"{where}: the service holds {brief(found)}"
+    beside = [path for path in found if path.startswith("/f.conflict-")]
+    assert found == {"/f": MORE, **dict.fromkeys(beside, ours)}, f"{where}: {brief(found)}"
+    assert len(beside) == 1, f"{where}: ours is kept as {beside}"
+    require_nothing_left(run.stage, where)
 
 
 def eviction(run: Run) -> None:

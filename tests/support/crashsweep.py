@@ -33,7 +33,7 @@ AFTER_A_CRASH = (
     r"is not sent yet",
     r"its node is made again",
     r"stays on the service for now",
-    r"cannot be sent: .* changed on the service since it was read",
+    r"changed here and on the service; ours is kept as",
 )
 KINDS = ("before a change", "in a write", "after a change", "before a request", "after a request")
 MOST_POINTS = 1000  # a scenario that never gets through is a hang

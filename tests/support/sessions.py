@@ -39,7 +39,15 @@ from vofs.core.nodes import NodeInfo, VersionToken
 from vofs.core.uris import parse_vospace
 from vofs.mount.options import MountOptions
 from vofs.mount.session import Session
-from vofs.remote.api import ByteSource, Capabilities, MoveStatus, PutReceipt, Remote
+from vofs.remote.api import (
+    ByteSource,
+    Capabilities,
+    MoveStatus,
+    PutReceipt,
+    PutTransaction,
+    PutTransactions,
+    Remote,
+)
 from vofs.remote.credentials import Token
 from vofs.remote.vosclient import VosRemote
 
@@ -201,6 +209,11 @@ class FaultyRemote:
     def capabilities(self) -> Capabilities:
         return self._inner.capabilities
 
+    @property
+    def transactions(self) -> PutTransactions | None:
+        inner = self._inner.transactions
+        return None if inner is None else FaultyTransactions(self._call, inner)
+
     def get_node(self, path: str) -> NodeInfo:
         return self._call("get_node", path, lambda: self._inner.get_node(path))
 
@@ -261,6 +274,41 @@ class FaultyRemote:
 
     def close(self) -> None:
         """The service outlives the session."""
+
+
+class FaultyTransactions:
+    """Put transactions of a `FaultyRemote`; the methods' names in a `Fault` are `append` etc."""
+
+    def __init__(self, call: Callable[..., Any], inner: PutTransactions) -> None:
+        self._call, self._inner = call, inner
+
+    def start(self, path: str, size: int) -> PutTransaction | None:
+        found: PutTransaction | None = self._call(
+            "start", path, lambda: self._inner.start(path, size)
+        )
+        return found
+
+    def append(self, path: str, number: str, body: Iterable[bytes], size: int) -> PutReceipt:
+        receipt: PutReceipt = self._call(
+            "append", path, lambda: self._inner.append(path, number, body, size)
+        )
+        return receipt
+
+    def find(self, path: str, number: str) -> PutTransaction | None:
+        found: PutTransaction | None = self._call(
+            "find", path, lambda: self._inner.find(path, number)
+        )
+        return found
+
+    def revert(self, path: str, number: str) -> bool:
+        return bool(self._call("revert", path, lambda: self._inner.revert(path, number)))
+
+    def commit(self, path: str, number: str) -> PutReceipt:
+        receipt: PutReceipt = self._call("commit", path, lambda: self._inner.commit(path, number))
+        return receipt
+
+    def abort(self, path: str, number: str) -> None:
+        self._call("abort", path, lambda: self._inner.abort(path, number))
 
 
 @dataclass(frozen=True)

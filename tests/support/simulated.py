@@ -313,6 +313,10 @@ class SimulatedRemote:
     def capabilities(self) -> Capabilities:
         return self.service.capabilities
 
+    @property
+    def transactions(self) -> None:
+        return None
+
     def _fire(self, *kinds: Fault) -> Fault | None:
         """Take the armed fault if it is one of `kinds`."""
         if self.armed and self.armed[0] in kinds:

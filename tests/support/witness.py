@@ -82,6 +82,11 @@ class Witness:
         assert self._mount is not None
         return self._mount
 
+    @property
+    def told(self) -> State:
+        """What was acknowledged."""
+        return self._told
+
     def use(self, mount: Mounted) -> None:
         """Go on with this mount."""
         self._mount = mount

@@ -22,7 +22,14 @@ from vofs.core.breaker import Breaker
 from vofs.core.errors import NodeError, RemoteError, RemoteUnavailable, VofsError
 from vofs.core.nodes import NodeInfo, VersionToken
 from vofs.locks import Level, OrderedLock, assert_none_held
-from vofs.remote.api import ByteSource, Capabilities, MoveStatus, PutReceipt, Remote
+from vofs.remote.api import (
+    ByteSource,
+    Capabilities,
+    MoveStatus,
+    PutReceipt,
+    PutTransactions,
+    Remote,
+)
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +67,11 @@ class BreakingRemote:
     def capabilities(self) -> Capabilities:
         """See `Remote`."""
         return self._inner.capabilities
+
+    @property
+    def transactions(self) -> PutTransactions | None:
+        """See `Remote`."""
+        return self._inner.transactions
 
     @property
     def is_open(self) -> bool:

@@ -20,7 +20,14 @@ from vofs.core.errors import CacheError
 from vofs.core.nodes import CONTENT_DATE, LENGTH, MD5, NodeInfo, NodeKind, VersionToken
 from vofs.core.ownversions import OwnVersion, Sight, judge, stored
 from vofs.locks import Level, OrderedLock
-from vofs.remote.api import ByteSource, Capabilities, MoveStatus, PutReceipt, Remote
+from vofs.remote.api import (
+    ByteSource,
+    Capabilities,
+    MoveStatus,
+    PutReceipt,
+    PutTransactions,
+    Remote,
+)
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +156,11 @@ class CaughtUpRemote:
     def capabilities(self) -> Capabilities:
         """See `Remote`."""
         return self._inner.capabilities
+
+    @property
+    def transactions(self) -> PutTransactions | None:
+        """See `Remote`."""
+        return self._inner.transactions
 
     def get_node(self, path: str) -> NodeInfo:
         """See `Remote`."""

@@ -26,6 +26,8 @@ class PutRecord:
         fate: what became of it.
         after_broken: one before it broke on a service that truncates, so that not even its own
             success is the end (R1).
+        transaction: the put transaction that carries it: its number, and the size it was begun
+            for; or None.
     """
 
     generation: int
@@ -33,11 +35,13 @@ class PutRecord:
     md5: str | None = None
     fate: PutFate = PutFate.UNKNOWN
     after_broken: bool = False
+    transaction: tuple[str, int] | None = None
 
     @property
     def detail(self) -> str:
         """What of it has no column of its own, as JSON."""
-        return json.dumps({"fate": self.fate.value, "after_broken": self.after_broken})
+        fields = {"after_broken": self.after_broken, "transaction": self.transaction}
+        return json.dumps({"fate": self.fate.value, **fields})
 
 
 def put_record(
@@ -48,4 +52,6 @@ def put_record(
         return None
     fields = json.loads(detail or "{}")  # nothing more in rows of the first format
     fate = PutFate(fields.get("fate", "unknown"))
-    return PutRecord(generation, size, md5, fate, fields.get("after_broken", False))
+    begun = fields.get("transaction")
+    transaction = None if begun is None else (begun[0], begun[1])
+    return PutRecord(generation, size, md5, fate, fields.get("after_broken", False), transaction)

@@ -73,7 +73,10 @@ class Sending(FileCore):
             self.sync_data()
         with self.lock:
             self._put_before = self.put
-            self.put = PutRecord(ticket.generation, ticket.size, after_broken=after_broken)
+            self.put = PutRecord(
+                ticket.generation, ticket.size, after_broken=after_broken,
+                transaction=None if self.put is None else self.put.transaction,
+            )  # fmt: skip
             self._save(whole=self.state.is_whole, durable=durable)
 
     def body_read(self, md5: str) -> None:
@@ -87,10 +90,38 @@ class Sending(FileCore):
                 self.put = replace(self.put, md5=md5)
                 self._index.put_started(self.number, self.put, durable=False)
 
-    def ticket_chunks(self, ticket: Ticket) -> Iterator[bytes]:
-        """The bytes of the ticket in order, whatever is written meanwhile (R3)."""
-        for offset in range(0, ticket.size, BLOCK):
-            end = min(offset + BLOCK, ticket.size)
+    @property
+    def transaction(self) -> tuple[str, int] | None:
+        """The put transaction that an upload of this file began, see `PutRecord`."""
+        with self.lock:
+            return None if self.put is None else self.put.transaction
+
+    def transaction_began(self, transaction: tuple[str, int] | None) -> None:
+        """An upload in segments began, or None: is over, without success."""
+        with self.lock:
+            assert self.put is not None
+            self.put = replace(self.put, transaction=transaction)
+            self._index.put_started(self.number, self.put, durable=False)
+
+    def segment_stored(self, upto: int) -> None:
+        """The service has the ticket's bytes below `upto`: nobody asks for them again."""
+        with self.lock:
+            self.state.sent(upto)
+
+    def ticket_chunks(
+        self, ticket: Ticket, start: int = 0, stop: int | None = None, *, keep: bool = False
+    ) -> Iterator[bytes]:
+        """The bytes of the ticket in order, whatever is written meanwhile (R3).
+
+        Args:
+            ticket: the upload.
+            start: first byte.
+            stop: one past the last byte; None: all.
+            keep: they may be asked for again, until `segment_stored`.
+        """
+        last = ticket.size if stop is None else stop
+        for offset in range(start, last, BLOCK):
+            end = min(offset + BLOCK, last)
             with self.lock:
                 if self.state.ticket != ticket:
                     raise TransferError("the upload was taken back")
@@ -98,7 +129,8 @@ class Sending(FileCore):
                 for (start, stop), from_aside in self.state.ticket_sources(offset, end):
                     source = self._aside if from_aside and self._aside else self._data
                     parts.append(source.read(start, stop - start))
-                self.state.sent(end)
+                if not keep:
+                    self.state.sent(end)
                 self.progress_at = self._clock.monotonic()
                 self.lock.notify_all()
             yield parts[0] if len(parts) == 1 else b"".join(parts)
@@ -133,7 +165,7 @@ class Sending(FileCore):
         """
         with self.lock:
             self.state.not_stored(event)
-            if not began:
+            if not began and self.put is not None and self.put.transaction is None:
                 self.put = self._put_before
             elif event is not Event.DOUBT and self.put is not None:
                 self.put = replace(self.put, fate=PutFate.OVER)

@@ -1,7 +1,8 @@
 """How the bytes of a ticket get to the service, and what proves that they arrived (R7).
 
-Files without bytes go through `EmptyFiles` where the service takes no empty PUT; all others are one
-PUT.  The proof is, best first: the digest in the reply, the node's digest and length, its length.
+Files without bytes go through `EmptyFiles` where the service takes no empty PUT, large ones through
+`Segments` where it has transactions; all others are one PUT.  The proof is, best first: the digest
+in the reply, the node's digest and length, its length.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import suppress
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import EmptyFiles
+from vofs.cache.segments import Segments
 from vofs.core.errors import CacheError, RemoteUnavailable, TransferCorrupted, VofsError
 from vofs.core.filestate import Ticket
 from vofs.core.nodes import VersionToken
@@ -27,10 +29,11 @@ class Storing:
     Args:
         remote: the service.
         empty: stores files without bytes.
+        segments: stores large ones.
     """
 
-    def __init__(self, remote: Remote, empty: EmptyFiles) -> None:
-        self._remote, self._empty = remote, empty
+    def __init__(self, remote: Remote, empty: EmptyFiles, segments: Segments) -> None:
+        self._remote, self._empty, self._segments = remote, empty, segments
 
     def store(self, file: CachedFile, ticket: Ticket) -> VersionToken:
         """Send the ticket and return the version that it is proved to be.
@@ -48,9 +51,12 @@ class Storing:
         if ticket.size == 0 and not caps.empty_put:
             self._empty.store(file.path, existed=ticket.base is not None)
             return VersionToken(0, None, None, caps.atomic_put)
-        digest = hashlib.md5(usedforsecurity=False)
-        receipt = self._remote.put_bytes(file.path, _body(file, ticket, digest), ticket.size)
-        md5 = digest.hexdigest()
+        sent = self._segments.store(file, ticket)
+        if sent is None:
+            digest = hashlib.md5(usedforsecurity=False)
+            receipt = self._remote.put_bytes(file.path, _body(file, ticket, digest), ticket.size)
+            sent = receipt, digest.hexdigest()
+        receipt, md5 = sent
         _check_proof(file.path, self._proof(file.path, receipt), ticket.size, md5)
         return VersionToken(ticket.size, md5, None, caps.atomic_put)
 

@@ -49,7 +49,8 @@ class Uploader:
         remote: the service.
         fetcher: fills holes.
         tombstones: what must go before something is stored under its name.
-        empty: stores files without bytes.
+        empty: finishes what it began.
+        storing: sends a ticket.
         doubts: settles what broke.
         clock: for times.
         confirm_s: how long a confirmation of the service's version is good (--attr-ttl).
@@ -63,6 +64,7 @@ class Uploader:
         fetcher: Fetcher,
         tombstones: Tombstones,
         empty: EmptyFiles,
+        storing: Storing,
         doubts: Doubts,
         clock: Clock,
         *,
@@ -74,7 +76,7 @@ class Uploader:
         self._empty, self._clock = empty, clock
         self._confirm_s = confirm_s
         self._keeps_conflicts, self._on_stored = keeps_conflicts, on_stored
-        self._storing = Storing(remote, empty)
+        self._storing = storing
         self._doubts = doubts
 
     def upload(self, file: CachedFile) -> Outcome:

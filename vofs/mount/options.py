@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from vofs.cache.segments import SegmentSizes
 from vofs.core.attributes import MountOwner
 from vofs.core.conflicts import OnConflict
 from vofs.core.uris import ServiceUri
@@ -38,6 +39,7 @@ class MountOptions:
         cache_limit_bytes: clean cached data beyond this is given up, oldest first.
         upload_workers: uploads at a time.
         fetch_workers: downloads at a time.
+        segments: which uploads go in several requests, where the service has that.
     """
 
     service: ServiceUri
@@ -63,3 +65,4 @@ class MountOptions:
     cache_limit_bytes: int = 1024 << 20
     upload_workers: int = 10
     fetch_workers: int = 16
+    segments: SegmentSizes = field(default_factory=SegmentSizes)

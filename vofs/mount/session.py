@@ -29,6 +29,8 @@ from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.journal import Journal
 from vofs.cache.ownversions import CaughtUpRemote, OwnVersions
+from vofs.cache.segments import Segments
+from vofs.cache.storing import Storing
 from vofs.cache.threads import SystemThreads, Threads
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.upload import Uploader
@@ -140,7 +142,8 @@ class Session:
         empty = EmptyFiles(remote, self._journal)
         self._doubts = Doubts(remote, BrokenPuts(self._index, clock), clock, options.settle_s)
         uploader = Uploader(
-            remote, self._fetcher, self._tombstones, empty, self._doubts, clock,
+            remote, self._fetcher, self._tombstones, empty,
+            Storing(remote, empty, Segments(remote, options.segments)), self._doubts, clock,
             confirm_s=options.attr_ttl_s, keeps_conflicts=options.on_conflict is OnConflict.FAIL,
             on_stored=self._stored,
         )  # fmt: skip
