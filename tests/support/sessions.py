@@ -37,6 +37,7 @@ from vofs.core.attributes import Attributes, MountOwner
 from vofs.core.errors import RemoteUnavailable, VofsError
 from vofs.core.nodes import NodeInfo, VersionToken
 from vofs.core.uris import parse_vospace
+from vofs.locks import assert_none_held
 from vofs.mount.options import MountOptions
 from vofs.mount.session import Session
 from vofs.remote.api import (
@@ -189,6 +190,7 @@ class FaultyRemote:
             return due
 
     def _call(self, method: str, path: str, call: Callable[[], T]) -> T:
+        assert_none_held(f"{method} {path}")
         if self._dead is not None:
             self._dead()
         fault = self._due(method, path)
@@ -492,7 +494,7 @@ class Stage:
     def __init__(
         self, service: Service, root: str, folder: Path, clock: Clock, **settings: Any
     ) -> None:
-        self.service, self.root, self.folder, self._clock = service, root, folder, clock
+        self.service, self.root, self.folder, self.clock = service, root, folder, clock
         self._settings = settings
         self.remote = FaultyRemote(service.remote)
         self.changes = Changes()
@@ -553,7 +555,7 @@ class Stage:
                "fetch_workers": 3, **self._settings, **settings},
         )  # fmt: skip
         session = Session(
-            options, self.remote, self._clock, thread_group=lambda: 1, credential="a test's",
+            options, self.remote, self.clock, thread_group=lambda: 1, credential="a test's",
             open_disk=partial(FaultyDisk, changes=self.changes),
         )  # fmt: skip
         mounted = Mounted(session, options)

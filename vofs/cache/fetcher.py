@@ -203,6 +203,9 @@ class Fetcher:
             before, path = position, file.path
             if not inside and not self._gate.try_enter(path):
                 return
+            if not inside and file.path != path:  # renamed between the two lines above
+                self._gate.leave(path)
+                continue
             try:
                 position, wanted = self._stream(file, path, claims, position, base)
                 if not wanted:

@@ -188,6 +188,7 @@ class FileCore:
         """The name is gone (unlinked or replaced while open); its row is gone already."""
         with self.lock:
             self.state.detach()
+            self.lock.notify_all()  # nobody waits any longer for its upload
 
     def reattach(self, *, node_is_there: bool) -> None:
         """The name is back; so is the row, with everything still to be sent.

@@ -222,7 +222,7 @@ class FileTable:
                 return
             path = file.path
             del self._uses[file]
-            if detached:
+            if file in self._detached:
                 self._detached.remove(file)
             elif self._by_path.get(path) is file:
                 del self._by_path[path]
@@ -319,12 +319,14 @@ class FileTable:
 
     def detached(self, path: str) -> None:
         """The file at `path` has lost its name (already in the index); handles go on using it."""
+        file = self.peek(path)
+        if file is None:
+            return
+        file.detach()  # first: whoever releases it from now on takes its data file away, too
         with self._lock:
-            file = self._by_path.pop(path, None)
-            if file is not None:
+            if self._by_path.get(path) is file:
+                del self._by_path[path]
                 self._detached.append(file)
-        if file is not None:
-            file.detach()
 
     def reattached(self, file: CachedFile, *, node_is_there: bool) -> None:
         """The name of a detached file comes back (R9); see `FileCore.reattach`.
@@ -367,6 +369,14 @@ class FileTable:
         """The files without a name whose node is, or was, at `path`."""
         with self._lock:
             return [file for file in self._detached if file.path == path]
+
+    def use_detached(self, path: str) -> list[CachedFile]:
+        """The same, each taken into use: pay it back with `release`."""
+        with self._lock:
+            files = [file for file in self._detached if file.path == path]
+            for file in files:
+                self._uses[file] += 1
+            return files
 
     @contextmanager
     def changing_names(self, *paths: str) -> Iterator[None]:

@@ -54,27 +54,30 @@ class OwnVersions:
     def stored(self, path: str, old: VersionToken | None, ours: VersionToken) -> None:
         """An upload to `path` has replaced version `old` (None: there was no node) by `ours`.
 
-        What was replaced by itself leaves nothing to be remembered.  An index that cannot be
-        written is no reason to doubt the upload: only a restart then knows less.
+        The same bytes again leave nothing to be remembered.  An index that cannot be written is no
+        reason to doubt the upload: only a restart then knows less.
         """
-        now_s = self._now_s()
         with self._lock:
-            memory = stored(self._memories.get(path), old, ours, now_s)
-            self._memories[path] = memory
+            memory = stored(self._memories.get(path), old, ours, self._now_s())
+            if not memory.is_empty:
+                self._memories[path] = memory
             full = len(self._memories) >= self._prune_at
-        if memory.expires_at() <= now_s:
-            self.forget_below(path)
-            return
         try:
-            with self._index.transaction() as connection:
-                connection.execute(
-                    "INSERT OR REPLACE INTO own_version VALUES (?, ?, ?)",
-                    (path, int(memory.expires_at() * 1e9), json.dumps(asdict(memory))),
-                )
+            if memory.is_empty:
+                self.forget_below(path)
+            else:
+                self._note(path, memory)
         except CacheError as exc:
             log.warning("%s: stored, but not noted which version it replaced: %s", path, exc)
         if full:
             self._prune()
+
+    def _note(self, path: str, memory: OwnVersion) -> None:
+        with self._index.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO own_version VALUES (?, ?, ?)",
+                (path, int(memory.expires_at() * 1e9), json.dumps(asdict(memory))),
+            )
 
     def corrected(self, node: NodeInfo, *, listed: bool) -> NodeInfo:
         """The node as the service will show it once it has caught up with us.

@@ -232,13 +232,22 @@ class Tombstones:
 
     def _rescue(self, path: str, *, inside: bool) -> None:
         """Bring what open handles still lack, as long as the node is there."""
-        for file in self._table.find_detached(path):
-            self._fetcher.fill(file, inside=inside)
+        files = self._table.use_detached(path)
+        try:
+            for file in files:
+                self._fetcher.fill(file, inside=inside)
+        finally:
+            for file in files:
+                self._table.release(file)
 
     def _bury_alone(self, path: str) -> None:
-        """Nobody else is at work at `path`; another thread may have been faster."""
+        """Nobody else is at work at `path`; another thread may have been faster.
+
+        A rename onto the name may have begun meanwhile, and failed, and is about to give it back:
+        then the node must stay.
+        """
         entry = self.find(path)
-        if entry is not None and entry.token is not None:
+        if entry is not None and entry.token is not None and entry.due_at != NEVER:
             self._delete(path, entry.token)
             self._journal.drop_tombstone(path)
             self._on_buried(path)

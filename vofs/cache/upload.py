@@ -151,7 +151,11 @@ class Uploader:
             file.not_stored(Event.DOUBT, RemoteUnavailable(repr(exc), sent=True), began=True)
             self._doubts.broke(file.path)
             raise
-        self._on_stored(file.path, ticket.base, token)  # first: what lags is understood from now on
+        try:
+            self._on_stored(file.path, ticket.base, token)  # first: lag is understood from now on
+        except Exception as exc:  # what could not be noted would be taken for a foreign change
+            file.not_stored(Event.RETRY, RemoteTimeout(f"{file.path}: {exc}"), began=True)
+            raise
         if provisional:
             assert token.md5 is not None  # sent by a PUT, whose bytes were hashed
             file.arrived(token.md5)

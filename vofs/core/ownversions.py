@@ -43,6 +43,11 @@ class OwnVersion:
     made_at: float | None = None
     seen: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that could be taken for lag."""
+        return not self.replaced and self.made_at is None
+
     def expires_at(self) -> float:
         """When nothing that was replaced counts any more."""
         times = [at for _, at in self.replaced]

@@ -131,6 +131,11 @@ class FileOperations:
             self._parts.rights.require_content(node)
         file = self._parts.table.acquire(node_path, version_token(node), mtime_ns_of(node))
         if not file.is_dirty:
+            try:
+                self._parts.tree.remembered(node_path)
+            except NodeNotFound:  # deleted or renamed while this thread waited for its row
+                self._parts.table.release(file)
+                raise
             file.confirm(self._parts.tree.seen_at(node_path))
         return file
 
@@ -158,7 +163,12 @@ class FileOperations:
                 raise NodeExists(path)
             return self.open(path, flags)
         self._parts.namespace.make_room(node_path)
-        file = self._parts.table.create(node_path, stat.S_IMODE(mode))
+        try:
+            file = self._parts.table.create(node_path, stat.S_IMODE(mode))
+        except NodeExists:  # another thread was faster
+            if access_of(flags).exclusive:
+                raise
+            return self.open(path, flags)
         file.confirm(self._parts.clock.monotonic())
         self._parts.told.forget(node_path)
         handle = self._opened(file, access_of(flags))

@@ -165,7 +165,7 @@ class Namespace:
                 parts.writeback.forget(file)
             parts.table.forget(path)
             parts.table.remove_data(gone)
-        parts.tree.removed(path)
+            parts.tree.removed(path)
 
     def _settle_delete(self, intent: Intent) -> None:
         """After a lost answer: 404 or another version is done; the same one is not done."""
@@ -227,7 +227,7 @@ class Namespace:
         node_is_there = unlinked is not None and unlinked.file in (None, file)
         parts.table.reattached(file, node_is_there=node_is_there)
         parts.tombstones.given_back(file.path)
-        parts.tree.invalidate(file.path)
+        parts.tree.appeared(file.path)
         parts.writeback.submit(file, flushed=False)
 
     # -- the common shape -----------------------------------------------------------------------

@@ -274,12 +274,12 @@ class Renaming:
                     advance_intent(connection, intent)
             parts.tombstones.consumed(destination)
             parts.table.renamed(source, destination, gone)
-        node = parts.tree.remembered_or_none(source)
-        parts.tree.removed(source)
-        if node is not None:
-            parts.tree.added(replace(node, path=destination))
-        else:
-            parts.tree.invalidate(destination)
+            node = parts.tree.remembered_or_none(source)
+            parts.tree.removed(source)
+            if node is not None:
+                parts.tree.added(replace(node, path=destination))
+            else:
+                parts.tree.appeared(destination)
         if waiting is not None:
             parts.table.moved_aside(destination, intent.aside)
             parts.tombstones.placed(waiting)

@@ -182,7 +182,7 @@ class Session:
         """An upload arrived at `path`."""
         if self._remote.capabilities.listing_lags:
             self._own.stored(path, old, ours)
-        self._tree.stored(path)
+        self._tree.appeared(path)
 
     def _operations(self, thread_group: Callable[[], int], given_up: Callable[[], bool]) -> VOFS:
         options, tree = self._options, self._tree

@@ -26,6 +26,7 @@ from vofs.core.errors import (
     VersionChanged,
 )
 from vofs.core.nodes import VersionToken
+from vofs.locks import assert_none_held
 from vofs.remote.failures import by_meaning
 from vofs.remote.transport import release, shown
 
@@ -50,6 +51,7 @@ class HttpByteSource:
         left = self._expected
         what = f"bytes from {shown(self._response.url, secret=True)}"
         while left > 0:
+            assert_none_held(what)
             with by_meaning(what, sent=False):
                 chunk: bytes = self._response.raw.read1(_CHUNK, decode_content=False)
             if not chunk:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from vofs.core.errors import TransferCorrupted
+from vofs.locks import assert_none_held
 
 __all__ = ["SizedBody"]
 
@@ -38,6 +39,7 @@ class SizedBody:
                 if sent > self._size:
                     raise TransferCorrupted(f"more than the {self._size} bytes announced")
                 self.begun = True
+                assert_none_held("sending a body")
                 yield chunk
             if sent < self._size:
                 raise TransferCorrupted(f"{sent} bytes where {self._size} were announced")

@@ -121,7 +121,9 @@ class Transport:
 
     def read(self, response: requests.Response, *, sent: bool = False) -> bytes:
         """Return the whole body of a small answer and release its connection."""
-        with response, by_meaning(f"answer of {shown(response.url)}", sent=sent):
+        what = f"answer of {shown(response.url)}"
+        locks.assert_none_held(what)
+        with response, by_meaning(what, sent=sent):
             return response.content
 
     def close(self) -> None:

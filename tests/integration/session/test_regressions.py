@@ -260,3 +260,13 @@ def test_r10_killed_after_a_move_that_the_service_nested(open_stage: Open) -> No
         assert again.get("/a") == b"source"
         again.stop()
     assert stage.left() == ([], [], [])
+
+
+def test_r13_the_same_bytes_again_replace_nothing(stage: Stage) -> None:
+    """The note of what was replaced had no end then; the upload stood as running for ever."""
+    stage.store("/f", b"same")
+    mount = stage.mount()
+    for _ in range(2):
+        mount.overwrite("/f", b"same")
+    assert mount.uploads() == []
+    assert stage.remote.count("put_bytes") == 2
