@@ -24,7 +24,7 @@ from vofs.cache.index import Index
 
 Act = Callable[[], None]
 COMMIT, WRITE, TRUNCATE, SYNC = "commit", "write", "truncate", "fdatasync"
-CREATE, REMOVE, ASIDE = "create", "remove", "aside"
+CREATE, REMOVE, ASIDE, RENAME = "create", "remove", "aside", "rename"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +180,11 @@ class FaultyDisk(Disk):
     def remove_data(self, number: int) -> None:
         with self._changes.change(REMOVE):
             super().remove_data(number)
+
+    def set_aside_data(self, number: int) -> None:
+        with self._changes.change(RENAME):
+            super().set_aside_data(number)
+
+    def sync(self) -> None:
+        with self._changes.change(SYNC):
+            super().sync()

@@ -106,8 +106,9 @@ class CachedFile(Receiving, Conflicting):
                 return
             trial = deepcopy(self.state)
             trial.truncated(size)
-            if not self._row_whole:  # committed first: when that fails, nothing has changed
-                self._index.save(self._row(trial))
+            if size == 0:  # nothing is left of what a power loss may have spoilt
+                self._losses = self._index.losses
+            self._index.save(self._row(trial))  # first: when that fails, nothing has changed
             self.state = trial
             self.mtime_ns = self._clock.time_ns()
             self._data.truncate(size)
@@ -124,11 +125,17 @@ class CachedFile(Receiving, Conflicting):
                 self._data.copy_to(self._aside, *span)
             self.state.copied_aside(spans)
         self._changed_at = self._clock.monotonic()
-        if not self._row_dirty and self.state.life is Life.ATTACHED:
-            self._dirty_at = self._changed_at
+        was_durable = self._row_dirty and self.state.generation == self._durable_generation
+        if (was_durable or not self._row_dirty) and self.state.life is Life.ATTACHED:
+            if not self._row_dirty:
+                self._dirty_at = self._changed_at
             if not self._row_whole and self.state.is_whole:
                 self._save(whole=True)
-            self._index.mark_dirty(self.number, self.state.generation + 1, whole=self._row_whole)
+            # On the disk before the first byte that changes what is durable, or a power loss could
+            # leave a mixture that is called durable (R5).
+            self._index.mark_dirty(
+                self.number, self.state.generation + 1, whole=self._row_whole, durable=was_durable
+            )
             self._row_dirty = True
 
     def _commit_span(self, span: Span) -> None:

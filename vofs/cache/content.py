@@ -27,6 +27,7 @@ from vofs.core.nodes import VersionToken
 from vofs.core.spans import Span
 
 HELD_BACK_BELOW = 64 << 20  # bytes; a larger file is hashed after its readers were served
+CHECKED_BELOW = 4 << 30  # bytes; hashing a larger copy while somebody waits would take too long
 WRONG_FOR_S = 60.0  # how long a file that never arrives right is not tried again
 
 
@@ -54,6 +55,7 @@ class Content(FileCore):
         self._held: list[tuple[Claim, Span]] = []
         self._digest_told: str | None = None
         self._wrong: tuple[TransferCorrupted, float] | None = None
+        self._row_losses = row.losses
 
     # -- readers --------------------------------------------------------------------------------
 
@@ -174,6 +176,29 @@ class Content(FileCore):
             self.state.accepted(self.state.acceptable(claim, *span))
         self.lock.notify_all()
 
+    def check_copy(self) -> None:
+        """After a power loss: a clean copy stays only when all of it has the right MD5 (R5).
+
+        Called once, when the file is loaded.  What has passed, or is fetched again, is believed
+        from then on; so is the row of a changed file that fsync(2) had brought to the disk.
+        """
+        with self.lock:
+            state, base, losses = self.state, self.state.base, self._index.losses
+            if self._row_losses == losses:
+                return
+            dirty, empty = state.is_dirty, not state.present
+            checkable = state.is_whole and state.size <= CHECKED_BELOW
+        found = None
+        if checkable and not dirty and not empty:
+            found = self.digest_while(state.size, lambda: True)
+        with self.lock:
+            self._row_losses = losses
+            if not dirty:
+                if not empty and base is not None and (found is None or found != base.md5):
+                    self._drop(base)
+                self._losses = losses
+            self._save()
+
     # -- another content ------------------------------------------------------------------------
 
     def _drop(self, base: VersionToken) -> None:
@@ -202,7 +227,7 @@ class Content(FileCore):
         stored = self._index.replace(row, self._disk.create_data)
         old_number, old_data = self.number, self._data
         self.number, self.state, self._row_whole = stored.number, state, row.whole
-        self._losses = stored.losses
+        self._losses = self._row_losses = stored.losses
         self._data = self._disk.open_data(stored.number, create=False)
         self._data.truncate(state.size)
         old_data.close()

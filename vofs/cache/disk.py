@@ -12,7 +12,9 @@ ENOSPC and EDQUOT of the local file system become `CacheFull`, other failures `C
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import itertools
 import os
 import stat
 from contextlib import suppress
@@ -115,7 +117,13 @@ class Disk:
         return DataFile(descriptor)
 
     def create_data(self, number: int) -> None:
-        """Make the empty data file `number`; called inside the transaction that makes its row."""
+        """Make the empty data file `number`; called inside the transaction that makes its row.
+
+        After a power loss the index may count from an older number on: what has that number
+        already is put aside, because it may hold what was never sent.
+        """
+        if self.has_data(number):
+            self.set_aside_data(number)
         self.open_data(number, create=True).close()
 
     def open_aside(self) -> DataFile:
@@ -130,6 +138,37 @@ class Disk:
         """Remove the data file `number`; missing is fine."""
         with local_errors(f"data file {number}"), suppress(FileNotFoundError):
             os.unlink(str(number), dir_fd=self._data_fd)
+
+    def has_data(self, number: int) -> bool:
+        """Whether anything is in the place of data file `number`."""
+        try:
+            os.stat(str(number), dir_fd=self._data_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def set_aside_data(self, number: int) -> None:
+        """Rename what is in the place of data file `number`, whatever it is.
+
+        Raises:
+            CacheDamaged: there is nothing, or it cannot be renamed.
+        """
+        with local_errors(f"data file {number}"):
+            taken = set(os.listdir(self._data_fd))
+            names = (f"{number}.set-aside-{copy}" for copy in itertools.count(1))
+            name = next(name for name in names if name not in taken)
+            os.rename(str(number), name, src_dir_fd=self._data_fd, dst_dir_fd=self._data_fd)
+
+    def sync(self) -> None:
+        """Bring everything in the cache's file system to the disk: syncfs(2).
+
+        Raises:
+            CacheDamaged: the disk failed.
+        """
+        libc = ctypes.CDLL(None, use_errno=True)
+        with local_errors("syncfs"):
+            if libc.syncfs(self._root_fd):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
     def data_numbers(self) -> list[int]:
         """The numbers of all data files."""

@@ -51,13 +51,19 @@ class FileCore:
         self.put = row.put
         self.error = row.error
         self.attempts = row.attempts
-        self._durable_generation, self._losses = row.durable_generation, row.losses
+        self._durable_generation = row.durable_generation
+        is_durable = row.generation == row.durable_generation != row.stored_generation
+        self._losses = index.losses if is_durable else row.losses
         self.progress_at = clock.monotonic()
         self.confirmed_at = float("-inf")
         self._disk, self._index, self._clock = disk, index, clock
         self._data = disk.open_data(row.number, create=False)
         self._aside: DataFile | None = None
-        self.state = restore(row, self._data)
+        try:
+            self.state = restore(row, self._data, index.losses)
+        except BaseException:
+            self._data.close()
+            raise
         self._row_dirty = self.state.is_dirty
         self._row_whole = row.whole
 
@@ -125,9 +131,20 @@ class FileCore:
 
     def sync(self) -> None:
         """fsync(2): the data first, then the row, both on the disk before this returns (R18)."""
+        with self.lock:
+            generation, whole = self.state.generation, self.state.is_whole
         self.sync_data()
         with self.lock:
-            self._save(durable=True)
+            self._is_durable(generation)
+            self._save(whole=True if whole and self.state.is_whole else None, durable=True)
+
+    def _is_durable(self, generation: int) -> None:
+        """The data file was brought to the disk as it was then; a durable save follows (R5).
+
+        What an earlier power loss left in doubt stays in doubt.
+        """
+        if self._losses == self._index.losses:
+            self._durable_generation = generation
 
     def sync_data(self) -> None:
         """Bring the data file to the disk, with the lock free: that may take long."""

@@ -71,6 +71,7 @@ class FileTable:
                 log.error("unsent data of %s cannot be read: %s", row.path, exc)
                 self.damaged[row.path] = str(exc)
                 continue
+            file.check_copy()
             with self._lock:
                 self._by_path[row.path] = file
                 self._uses[file] = 0
@@ -187,6 +188,7 @@ class FileTable:
             self._disk.create_data(row.number)
             file = CachedFile(row, self._disk, self._index, self._clock)
             file.forget_all()
+        file.check_copy()
         with self._lock:
             self._by_path[row.path] = file
             self._uses[file] = 1

@@ -224,9 +224,11 @@ class Index:
             connection.execute("UPDATE file SET path=? WHERE number=?", (path, row.number))
             save_file(connection, row)
 
-    def mark_dirty(self, number: int, generation: int, *, whole: bool) -> None:
+    def mark_dirty(
+        self, number: int, generation: int, *, whole: bool, durable: bool = False
+    ) -> None:
         """Commit that the file is about to change, before its first changed byte is written."""
-        with self.transaction() as connection:
+        with self.transaction(durable=durable) as connection:
             marked = connection.execute(
                 "UPDATE file SET generation=max(generation, ?), whole=? WHERE number=?",
                 (generation, whole, number),

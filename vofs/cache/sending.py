@@ -72,6 +72,8 @@ class Sending(FileCore):
         if durable:
             self.sync_data()
         with self.lock:
+            if durable:
+                self._is_durable(ticket.generation)
             self._put_before = self.put
             self.put = PutRecord(
                 ticket.generation, ticket.size, after_broken=after_broken,

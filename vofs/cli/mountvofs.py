@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import random
+import secrets
 import socket
 import ssl
 import sys
@@ -271,10 +272,19 @@ def _settings(
         settle_s=options.settle,
         on_conflict=OnConflict(options.on_conflict),
         host=socket.gethostname(),
+        boot_id=_boot_id(),
         min_free_bytes=options.min_free << 20,
         cache_limit_bytes=options.cache_limit << 20,
         upload_workers=options.max_flush_threads,
     )
+
+
+def _boot_id() -> str:
+    """What the kernel calls this boot (R5)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # then every mount counts as one after a reboot: more is checked, nothing lost
+        return f"unknown-{secrets.token_hex(8)}"
 
 
 def _phrase(credential: Credential) -> str:

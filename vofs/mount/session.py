@@ -58,6 +58,11 @@ from vofs.remote.api import Remote
 
 log = logging.getLogger(__name__)
 
+POWER_LOST = (
+    "the machine went down while %s was in use: copies are checked before they are served, and"
+    " changes that were not synced are kept under names of their own"
+)
+
 
 class Session:
     """See the module's docstring.
@@ -100,6 +105,13 @@ class Session:
             self._disk.lock(clock, options.timeout_s)
             self._index = self._disk.open_index(remote.capabilities.identity)
         except BaseException:
+            self._disk.close()
+            raise
+        try:
+            if self._index.started(options.boot_id):
+                log.warning(POWER_LOST, options.cache_dir)
+        except BaseException:
+            self._index.close()
             self._disk.close()
             raise
         self._wire(thread_group, given_up, credential, threads)
@@ -302,6 +314,8 @@ class Session:
     def _close(self) -> None:
         try:
             self._table.close()
+            self._disk.sync()
+            self._index.stopped()
         except VofsError as exc:
             log.error("the cache could not be saved: %s", exc)
         self._index.close()

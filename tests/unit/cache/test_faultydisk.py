@@ -21,7 +21,7 @@ from vofs.core.errors import CacheFull
 
 UNCHANGING = {
     Disk: {
-        "lock", "data_numbers", "require_room", "close",
+        "lock", "has_data", "data_numbers", "require_room", "close",
         "create_data",  # by open_data
     },
     DataFile: {
