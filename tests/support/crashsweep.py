@@ -67,8 +67,10 @@ class Run:
         raise Killed("killed")
 
     def bury(self) -> None:
-        """The killed process is gone for good; another may be started, and killed."""
+        """The killed process is gone for good, for the service, too; another may be killed."""
         self.stage.bury()
+        journal = self.stage.service.fake.journal
+        until(lambda: all(one.duration_s is not None for one in journal), "requests end")
         self.witness.live()
         self.killed = False
 
@@ -200,7 +202,7 @@ def try_point(stage: Stage, scenario: Scenario, kind: str, number: int, where: s
                 raise
         was_killed = run.killed
         if was_killed:
-            stage.bury()
+            run.bury()
     with allowing(*AFTER_A_CRASH):
         scenario.judge(run, stage.reopen(), where)
     return was_killed

@@ -585,12 +585,10 @@ class Stage:
         return len(self._caches) > 1
 
     def bury(self) -> None:
-        """End what is left of a killed session, here and at the service; the next starts afresh."""
+        """End what is left of a killed session; the next starts afresh."""
         self.remote.die()
         for mounted in self._mounts:
             mounted.leave()
-        journal = self.service.fake.journal
-        until(lambda: all(one.duration_s is not None for one in journal), "requests end")
         self.changes.close_all()
         self.remote = FaultyRemote(self.service.remote)
         self.changes = Changes()
