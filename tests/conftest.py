@@ -39,10 +39,14 @@ isolate(_homes)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How thoroughly the crash sweep is done."""
+    """How thoroughly crashes are tried."""
     parser.addoption(
         "--sweep-every", type=int, default=8, metavar="N",
         help="crash at every N-th step of a scenario only; 1 is all of them",
+    )  # fmt: skip
+    parser.addoption(
+        "--kills", type=int, default=2, metavar="N",
+        help="how often a real mount of each kind of service is killed under load",
     )  # fmt: skip
 
 

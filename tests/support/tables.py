@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import crashsweep
+from tests.support import crashsweep, killing
 
-TABLES: dict[str, Callable[[Sequence[Sequence[str]]], str]] = {crashsweep.TABLE: crashsweep.table}
+TABLES: dict[str, Callable[[Sequence[Sequence[str]]], str]] = {
+    crashsweep.TABLE: crashsweep.table,
+    killing.TABLE: killing.table,
+}
 
 
 def pytest_terminal_summary(

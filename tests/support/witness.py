@@ -11,6 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from tests.support.sessions import Killed, Mounted, Stage
@@ -62,6 +63,46 @@ def _is_mixed(found: bytes | None, before: bytes | None, after: bytes | None) ->
     )
 
 
+@dataclass
+class Account:
+    """What a program was told, and what the call under way would lead to.
+
+    Attributes:
+        told: what was acknowledged.
+        under_way: what the last call leads to; the same when it has returned.
+        undone: open files that were unlinked: for a moment a crash undoes that (decision 0005).
+    """
+
+    told: State
+    under_way: State
+    undone: State = field(default_factory=dict)
+
+    def begins(self, after: State) -> None:
+        """A call begins that leads to `after`."""
+        self.under_way = after
+
+    def returned(self) -> None:
+        """It has returned without an error."""
+        self.told = self.under_way
+
+    def require(self, found: State, where: str) -> None:
+        """Assert that `found` may be there after a kill, or the end.
+
+        Raises:
+            AssertionError: acknowledged bytes are missing, or something was never written.
+        """
+        named = self.told.keys() | self.under_way.keys()
+        kept = {
+            path: data
+            for path, data in found.items()
+            if path in named or path not in self.undone or data != self.undone[path]
+        }
+        assert is_between(kept, self.told, self.under_way), (
+            f"{where}: {brief(found)}, told {brief(self.told)}"
+            + ("" if self.under_way == self.told else f", under way {brief(self.under_way)}")
+        )
+
+
 class Witness:
     """See the module's docstring.  System calls of one thread at a time; paths below the mount.
 
@@ -71,8 +112,7 @@ class Witness:
 
     def __init__(self, state: State) -> None:
         self._lock = threading.Lock()
-        self._told, self._under_way = state, state
-        self._undone: State = {}
+        self._account = Account(state, state)
         self._dead = False
         self._mount: Mounted | None = None
 
@@ -85,7 +125,7 @@ class Witness:
     @property
     def told(self) -> State:
         """What was acknowledged."""
-        return self._told
+        return self._account.told
 
     def use(self, mount: Mounted) -> None:
         """Go on with this mount."""
@@ -102,30 +142,18 @@ class Witness:
             self._dead = False
 
     def require(self, found: State, where: str) -> None:
-        """Assert that `found` may be there after the kill, or the end.
-
-        Raises:
-            AssertionError: acknowledged bytes are missing, or something was never written.
-        """
-        returned = self._told | self._undone
-        may_be = is_between(found, self._told, self._under_way) or (
-            self._undone and found.keys() <= returned.keys()
-            and all(found[path] == returned[path] for path in found)
-            and all(path in found for path in self._told)
-        )  # fmt: skip
-        assert may_be, f"{where}: {brief(found)}, told {brief(self._told)}" + (
-            "" if self._under_way == self._told else f", under way {brief(self._under_way)}"
-        )
+        """Assert that `found` may be there: see `Account.require`."""
+        self._account.require(found, where)
 
     @contextmanager
     def _towards(self, after: State) -> Iterator[None]:
         with self._lock:
             self._require_life()
-            self._under_way = after
+            self._account.begins(after)
         yield
         with self._lock:
             self._require_life()
-            self._told = after
+            self._account.returned()
 
     def _require_life(self) -> None:
         """A dead process may seem to go on, when a call survives the kill: nobody is there to see.
@@ -142,35 +170,28 @@ class Witness:
             self._require_life()
         store()
 
-    def _bytes(self, path: str) -> bytes:
-        found = self._told[path]
-        assert found is not None
-        return found
-
     # -- system calls -----------------------------------------------------------------------------
 
     def create(self, path: str) -> int:
-        with self._towards(self._told | {path: b""}):
+        with self._towards(self.told | {path: b""}):
             return self.mount.create(path)
 
     def write(self, path: str, handle: int, data: bytes, offset: int) -> None:
-        old = self._bytes(path)
-        new = old[:offset].ljust(offset, b"\0") + data + old[offset + len(data) :]
-        with self._towards(self._told | {path: new}):
+        with self._towards(written(self.told, path, data, offset)):
             self.mount.write(handle, data, offset)
 
     def append(self, path: str, handle: int, data: bytes) -> None:
         """write(2) through a handle with O_APPEND; the offset that arrives is not to be used."""
-        with self._towards(self._told | {path: self._bytes(path) + data}):
+        end = len(self.told[path] or b"")
+        with self._towards(written(self.told, path, data, end)):
             self.mount.write(handle, data, 0)
 
     def truncate(self, path: str, size: int, handle: int | None = None) -> None:
-        new = self._bytes(path)[:size].ljust(size, b"\0")
-        with self._towards(self._told | {path: new}):
+        with self._towards(truncated(self.told, path, size)):
             self.mount.call("truncate", None if handle is not None else path, size, handle)
 
     def rename(self, source: str, destination: str) -> None:
-        with self._towards(renamed(self._told, source, destination)):
+        with self._towards(renamed(self.told, source, destination)):
             self.mount.call("rename", source, destination)
 
     def rename_over_open(self, source: str, destination: str) -> str:
@@ -179,13 +200,13 @@ class Witness:
         Returns:
             The hidden name, to be unlinked when the last handle is closed.
         """
-        with self._towards(renamed(self._told, source, destination)):
+        with self._towards(renamed(self.told, source, destination)):
             hidden = self.mount.hide(destination)
             self.mount.call("rename", source, destination)
         return hidden
 
     def unlink(self, path: str) -> None:
-        with self._towards(without(self._told, path)):
+        with self._towards(without(self.told, path)):
             self.mount.call("unlink", path)
 
     def unlink_open(self, path: str) -> str:
@@ -196,9 +217,20 @@ class Witness:
         """
         with self._lock:
             self._require_life()
-            self._undone |= {path: self._told[path]}
-        with self._towards(without(self._told, path)):
+            self._account.undone |= {path: self.told[path]}
+        with self._towards(without(self.told, path)):
             return self.mount.hide(path)
+
+
+def written(state: State, path: str, data: bytes, offset: int) -> State:
+    """`state` after pwrite(2)."""
+    old = state[path] or b""
+    return state | {path: old[:offset].ljust(offset, b"\0") + data + old[offset + len(data) :]}
+
+
+def truncated(state: State, path: str, size: int) -> State:
+    """`state` after truncate(2)."""
+    return state | {path: (state[path] or b"")[:size].ljust(size, b"\0")}
 
 
 def renamed(state: State, source: str, destination: str) -> State:
