@@ -24,7 +24,7 @@ from vofs.cache.index import Index
 
 Act = Callable[[], None]
 COMMIT, WRITE, TRUNCATE, SYNC = "commit", "write", "truncate", "fdatasync"
-CREATE, REMOVE, ASIDE, RENAME = "create", "remove", "aside", "rename"
+CREATE, REMOVE, ASIDE, RENAME, PUNCH = "create", "remove", "aside", "rename", "punch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,10 @@ class FaultyDataFile(DataFile):
     def truncate(self, size: int) -> None:
         with self._changes.change(TRUNCATE):
             super().truncate(size)
+
+    def punch(self, start: int, end: int) -> bool:
+        with self._changes.change(PUNCH):
+            return super().punch(start, end)
 
     def sync(self) -> None:
         with self._changes.change(SYNC):

@@ -22,6 +22,7 @@ from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.receiving import Receiving
 from vofs.cache.rows import FileRow
+from vofs.cache.space import Need, Space
 from vofs.core.errors import CacheError
 from vofs.core.lifecycle import Life
 from vofs.core.spans import Span
@@ -35,13 +36,14 @@ class CachedFile(Receiving, Conflicting):
         disk: where its data file is.
         index: where its row is.
         clock: for times.
+        space: counts what the data file takes.
 
     Raises:
         CacheDamaged: the data file cannot be opened.
     """
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
-        super().__init__(row, disk, index, clock)
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
+        super().__init__(row, disk, index, clock, space)
         self._writers = 0
         self._changed_at = self._dirty_at = clock.monotonic()
 
@@ -63,6 +65,7 @@ class CachedFile(Receiving, Conflicting):
             if not self.state.present.covers(offset, end):
                 return None
             self._give(reader)
+            self.used_at = self._space.used(self, offset, end)
             return self._data.read(offset, end - offset)
 
     def write(self, offset: int, data: bytes, *, append: bool = False) -> int:
@@ -74,12 +77,13 @@ class CachedFile(Receiving, Conflicting):
         Raises:
             CacheFull: there is no room; where the file had bytes, a part of the data may be there.
         """
-        with self.lock:
+        # Twice: an upload that runs may have to keep the old bytes (R3).
+        with self._space.reserved(2 * len(data), Need.KEPT), self.lock:
             start = self.state.size if append else offset
             end = start + len(data)
-            self._disk.require_room(len(data))
             self._before_change(start, end)
             before = self.state.size
+            self._sparse = self._sparse or start > before
             try:
                 self._data.write(start, data)
             except CacheError:
@@ -87,8 +91,10 @@ class CachedFile(Receiving, Conflicting):
                     self.state.wrote(*span)
                 with suppress(CacheError):
                     self._data.truncate(before)  # or a later hole would show what was written
+                self._account()
                 raise
             self.state.wrote(start, end)
+            self._account()
             self._commit_span((min(start, before), end))
             return len(data)
 
@@ -102,6 +108,8 @@ class CachedFile(Receiving, Conflicting):
             if size > before:
                 self._data.truncate(size)
                 self.state.truncated(size)
+                self._sparse = True
+                self._account()
                 self._commit_span((before, size))
                 return
             trial = deepcopy(self.state)
@@ -112,6 +120,7 @@ class CachedFile(Receiving, Conflicting):
             self.state = trial
             self.mtime_ns = self._clock.time_ns()
             self._data.truncate(size)
+            self._account()
             if not self._row_whole and self.state.is_whole:
                 self._save(whole=True)
 

@@ -101,4 +101,5 @@ class Conflicting(Sending):
         self.state, self.put, self._put_before = state, row.put, row.put
         self.error, self.attempts, self.answered_failures = "", 0, 0
         self._row_whole, self._losses = True, row.losses
+        self._row_promises, self._row_bytes = True, row.present_bytes
         self.lock.notify_all()

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
-from vofs.cache.filecore import FileCore
+from vofs.cache.evictable import Evictable
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
+from vofs.cache.space import Space
 from vofs.core.contentcheck import ContentCheck, Verdict
 from vofs.core.errors import TransferCorrupted, VersionChanged, VofsError
 from vofs.core.filestate import Claim, FileState
@@ -42,11 +43,11 @@ class Reader:
     content: int | None = None
 
 
-class Content(FileCore):
+class Content(Evictable):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
-        super().__init__(row, disk, index, clock)
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
+        super().__init__(row, disk, index, clock, space)
         self._content = 0  # counts what was dropped: another version, or a damaged download
         self._good_from = 0
         self._gone: type[VofsError] = VersionChanged  # what older contents than that are
@@ -109,6 +110,10 @@ class Content(FileCore):
             self._held = [(claim, span) for span in spans]
         else:
             self.state.accepted(spans)
+            self._came(spans)
+
+    def _is_held_back(self, start: int, end: int) -> bool:
+        return any(first < end and start < last for _, (first, last) in self._held)
 
     def check(self, claims: list[Claim]) -> Verdict | None:
         """Compare a file that has just become whole with the MD5 that the service tells.
@@ -134,8 +139,11 @@ class Content(FileCore):
 
         def same() -> bool:
             now = self.state
-            return (now.epoch, now.generation) == (epoch, generation) and (
-                self._held is held and (bool(held) or now.is_whole)
+            missing = [span for _, span in held]  # and nothing else: blocks may be evicted
+            return (
+                (now.epoch, now.generation) == (epoch, generation)
+                and self._held is held
+                and now.gaps(0, now.size) == missing
             )
 
         found = self.digest_while(state.size, same)
@@ -173,7 +181,9 @@ class Content(FileCore):
         """What was held back is present, as far as it is still wanted.  Lock held."""
         held, self._held = self._held, []
         for claim, span in held:
-            self.state.accepted(self.state.acceptable(claim, *span))
+            wanted = self.state.acceptable(claim, *span)
+            self.state.accepted(wanted)
+            self._came(wanted)
         self.lock.notify_all()
 
     def check_copy(self) -> None:
@@ -223,12 +233,15 @@ class Content(FileCore):
 
         The row is replaced first; when that fails, the file stays as it was.  Lock held.
         """
-        row = replace(self._row(state), whole=state.is_whole)
+        row = replace(self._row(state), whole=state.is_whole, present_bytes=0)
         stored = self._index.replace(row, self._disk.create_data)
         old_number, old_data = self.number, self._data
         self.number, self.state, self._row_whole = stored.number, state, row.whole
         self._losses = self._row_losses = stored.losses
         self._data = self._disk.open_data(stored.number, create=False)
         self._data.truncate(state.size)
+        self._row_promises, self._row_bytes, self._charged = row.whole, 0, 0
         old_data.close()
         self._disk.remove_data(old_number)
+        self._space.renumbered(self, old_number)
+        self._account()

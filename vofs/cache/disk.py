@@ -174,17 +174,29 @@ class Disk:
         """The numbers of all data files."""
         return sorted(int(name) for name in os.listdir(self._data_fd) if name.isdecimal())
 
+    def missing_room(self, size_bytes: int) -> int:
+        """How much must go so that `size_bytes` more may be stored; at most 0 when they may be.
+
+        Args:
+            size_bytes: what is to be stored.
+        """
+        return self._min_free_bytes + size_bytes - self.free_bytes
+
+    @property
+    def free_bytes(self) -> int:
+        """What the file system has left for us."""
+        found = os.fstatvfs(self._root_fd)
+        return found.f_bavail * found.f_frsize
+
     def require_room(self, size_bytes: int) -> None:
         """Make sure that `size_bytes` more may be stored.
 
         Raises:
             CacheFull: the file system would keep less than the space to be left free.
         """
-        found = os.fstatvfs(self._root_fd)
-        free = found.f_bavail * found.f_frsize
-        if free - size_bytes < self._min_free_bytes:
+        if self.missing_room(size_bytes) > 0:
             raise CacheFull(
-                f"only {free >> 20} MB free below {self.root}"
+                f"only {self.free_bytes >> 20} MB free below {self.root}"
                 f" and {self._min_free_bytes >> 20} MB are to stay free (--min-free)"
             )
 

@@ -98,7 +98,7 @@ class Fetcher:
             return data
         until = self._clock.monotonic() + self._timeout_s if self._strict else None
         patience = Patience(self._timeout_s, until, self._given_up)
-        with self._places.place(file.path):
+        with self._places.place(file.path), file.awaiting(offset, offset + size):
             while data is None:
                 self._fetch(file, offset, offset + size, patience, inside=False)
                 data = file.read(offset, size, reader)
@@ -116,8 +116,9 @@ class Fetcher:
             VofsError: as for `read`.
         """
         patience = Patience(self._timeout_s)
-        while file.gaps:
-            self._fetch(file, 0, file.size, patience, inside=inside)
+        with file.filling():
+            while file.gaps:
+                self._fetch(file, 0, file.size, patience, inside=inside)
 
     def _fetch(
         self, file: CachedFile, start: int, end: int, patience: Patience, *, inside: bool

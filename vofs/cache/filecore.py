@@ -1,8 +1,8 @@
 """What every side of a cached file needs: its lock, its state, its data file and its row.
 
-`FileCore` holds them and keeps the row in step; `Receiving` adds downloads, `Sending` uploads, and
-`CachedFile` reading and changing.  Methods whose names begin with an underscore are called with the
-file's lock held; all others take it.
+`FileCore` holds them and keeps the row in step; `Evictable` adds the count of space, `Receiving`
+downloads, `Sending` uploads, and `CachedFile` reading and changing.  Methods whose names begin with
+an underscore are called with the file's lock held; all others take it.
 
 The lock is never held while the network is used.  Whoever waits on it re-checks afterwards.
 """
@@ -20,6 +20,7 @@ from vofs.cache.index import Index
 from vofs.cache.putrecord import PutRecord
 from vofs.cache.rows import FileRow
 from vofs.cache.snapshot import restore, row_of
+from vofs.cache.space import Space
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life, Upload
 from vofs.core.nodes import VersionToken
@@ -37,12 +38,13 @@ class FileCore:
         disk: where its data file is.
         index: where its row is.
         clock: for times.
+        space: counts what the data file takes.
 
     Raises:
         CacheDamaged: the data file cannot be opened.
     """
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
         self.lock = OrderedLock(Level.FILE)
         self.number = row.number
         self.path = row.path
@@ -56,7 +58,8 @@ class FileCore:
         self._losses = index.losses if is_durable else row.losses
         self.progress_at = clock.monotonic()
         self.confirmed_at = float("-inf")
-        self._disk, self._index, self._clock = disk, index, clock
+        self.used_at = row.used_at
+        self._disk, self._index, self._clock, self._space = disk, index, clock, space
         self._data = disk.open_data(row.number, create=False)
         self._aside: DataFile | None = None
         try:
@@ -66,6 +69,9 @@ class FileCore:
             raise
         self._row_dirty = self.state.is_dirty
         self._row_whole = row.whole
+        self._row_promises = row.whole or any(not dirty for _, _, dirty in row.spans)
+        self._row_bytes = row.present_bytes
+        self._charged = 0
 
     @property
     def size(self) -> int:
@@ -167,8 +173,10 @@ class FileCore:
             self._row_whole = whole
         elif not self.state.is_dirty:
             self._row_whole = self.state.is_whole
-        self._index.save(self._row(), durable=durable)
-        self._row_dirty = self.state.is_dirty
+        row = self._row()
+        if self._index.save(row, durable=durable):
+            self._row_bytes = row.present_bytes
+        self._row_dirty, self._row_promises = self.state.is_dirty, bool(self.state.present)
 
     def _row(self, state: FileState | None = None) -> FileRow:
         """The row for `state`, by default the present one."""
@@ -176,7 +184,7 @@ class FileCore:
             state or self.state, number=self.number, path=self.path, whole=self._row_whole,
             mtime_ns=self.mtime_ns, mode=self.mode, put=self.put, error=self.error,
             attempts=self.attempts, durable_generation=self._durable_generation,
-            losses=self._losses,
+            losses=self._losses, present_bytes=self._charged, used_at=self.used_at,
         )  # fmt: skip
 
     def digest_while(self, size: int, same: Callable[[], bool]) -> str | None:
@@ -219,16 +227,10 @@ class FileCore:
         with self.lock:
             trial = deepcopy(self.state)
             trial.reattach(node_is_there=node_is_there)
-            self._index.restore(self._row(trial))
-            self.state = trial
+            row = self._row(trial)
+            self._index.restore(row)
+            self.state, self._row_bytes = trial, row.present_bytes
             self._row_dirty = self.state.is_dirty
-
-    def forget_all(self) -> None:
-        """Nothing of a clean file is here after all."""
-        with self.lock:
-            self.state.forget(0, self.state.size)
-            self._data.truncate(self.state.size)
-            self._save(whole=self.state.is_whole)
 
     def close(self) -> None:
         """Close the data file."""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from vofs.cache import schema
 from vofs.cache.putrecord import PutRecord
-from vofs.cache.rowchanges import delete_file, delete_number, insert_file, save_file
+from vofs.cache.rowchanges import below, delete_file, delete_number, insert_file, save_file
 from vofs.cache.rows import COLUMNS, MARKS, FileRow, file_row, values
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable
 from vofs.core.spans import Span
@@ -155,17 +155,6 @@ class Index:
             ).fetchall()
             return [file_row(connection, row) for row in rows]
 
-    def numbers(self) -> set[int]:
-        """The numbers of all rows."""
-        with self.transaction() as connection:
-            return {row[0] for row in connection.execute("SELECT number FROM file")}
-
-    def holds(self, number: int) -> bool:
-        """Whether there is a row of that number."""
-        with self.transaction() as connection:
-            found = connection.execute("SELECT 1 FROM file WHERE number=?", (number,)).fetchone()
-            return found is not None
-
     def insert(self, row: FileRow, create_data: Callable[[int], None]) -> tuple[FileRow, bool]:
         """Store a new row, or find the one that is there.
 
@@ -181,8 +170,12 @@ class Index:
             return insert_file(connection, replace(row, losses=self.losses), create_data)
 
     def replace(self, row: FileRow, create_data: Callable[[int], None]) -> FileRow:
-        """Give the file of `row` a new number and a new data file, in one step (R12)."""
+        """Give the file of `row` a new number and a new data file, in one step (R12).
+
+        The caller takes what the old data file holds off the count.
+        """
         with self.transaction() as connection:
+            connection.execute("UPDATE file SET present_bytes=0 WHERE path=?", (row.path,))
             delete_file(connection, row.path)
             return insert_file(connection, replace(row, losses=self.losses), create_data)[0]
 
@@ -205,14 +198,17 @@ class Index:
                 "INSERT INTO span VALUES (?, ?, ?, ?)", [(row.number, *span) for span in row.spans]
             )
 
-    def save(self, row: FileRow, *, durable: bool = False) -> None:
+    def save(self, row: FileRow, *, durable: bool = False) -> bool:
         """Replace all that is known of one file, spans included; a file without a row is let be.
 
         The path is not written: only `rename` changes it, so a save that was under way during a
         rename cannot bring the old name back.
+
+        Returns:
+            Whether there is a row.
         """
         with self.transaction(durable=durable) as connection:
-            save_file(connection, row)
+            return save_file(connection, row)
 
     def save_as(self, row: FileRow, path: str) -> None:
         """Replace all that is known of one file, and its name, in one step.
@@ -248,7 +244,7 @@ class Index:
             connection.execute("INSERT INTO span VALUES (?, ?, ?, 1)", (number, *span))
 
     def put_started(self, number: int, put: PutRecord, *, durable: bool) -> None:
-        """R2: commit that the first body byte of a PUT is about to leave, or the last."""
+        """R2: commit that the first body byte of a PUT is about to leave, or the last has left."""
         with self.transaction(durable=durable) as connection:
             connection.execute(
                 "UPDATE file SET put_generation=?, put_size=?, put_md5=?, put_detail=?"
@@ -256,18 +252,17 @@ class Index:
                 (put.generation, put.size, put.md5, put.detail, number),
             )
 
-    def used_bytes(self) -> int:
-        """Bytes of all files, as of their last save."""
+    def clean_below(self, path: str) -> list[str]:
+        """The paths of all clean files at and below `path`."""
         with self.transaction() as connection:
-            return int(connection.execute("SELECT total(present_bytes) FROM file").fetchone()[0])
-
-    def clean_by_age(self) -> list[tuple[str, int]]:
-        """Path and bytes of all clean files, least recently used first."""
-        with self.transaction() as connection:
-            return connection.execute(
-                "SELECT path, present_bytes FROM file WHERE generation = stored_generation"
-                " ORDER BY used_at"
-            ).fetchall()
+            return [
+                found
+                for (found,) in connection.execute(
+                    "SELECT path FROM file WHERE generation = stored_generation"
+                    " AND (path=? OR (path >= ? AND path < ?))",
+                    (path, *below(path)),
+                )
+            ]
 
     def delete_clean(self, path: str) -> int | None:
         """Drop the row of a clean file; returns its number, or None when it is not clean."""

@@ -8,12 +8,15 @@ mixes two versions (R12).
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from vofs.cache.clock import Clock
 from vofs.cache.content import Content
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
+from vofs.cache.space import Need, Space
 from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
 from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
@@ -23,16 +26,18 @@ from vofs.core.patience import TimedOutSpans
 from vofs.core.spans import Span
 
 FAILURES_KEPT = 16
+WHOLE = 1 << 63  # behind the end of any file
 
 
 class Receiving(Content):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
-        super().__init__(row, disk, index, clock)
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
+        super().__init__(row, disk, index, clock, space)
         self._failures: deque[tuple[int, Claim, VofsError]] = deque(maxlen=FAILURES_KEPT)
         self._failure_count = 0
         self._pattern = fetchplan.ReadPattern()
+        self._filling = 0
         self._moved_at: dict[Claim, float] = {}  # when bytes last came for a live claim
         self._timed_out = TimedOutSpans()
 
@@ -53,18 +58,41 @@ class Receiving(Content):
             if not free:
                 return [], self.state.base
             size, wanted = self.state.size, free[0][0]
-            span, self._pattern = fetchplan.plan(self._pattern, wanted, end, size, ranges=ranges)
+            span, self._pattern = fetchplan.plan(
+                self._pattern, wanted, end, size, ranges=ranges, most=self._space.ahead_bytes()
+            )
             claims = self.state.claim(*span)
             self._moved_at.update(dict.fromkeys(claims, self._clock.monotonic()))
+            self._space.downloading(self.number, True)
             return claims, self.state.base
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Keep all that is here, and all that comes, until the block ends: an upload needs it."""
+        with self.lock:
+            self._filling += 1
+            pin = self.state.pin(0, WHOLE)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._filling -= 1
+                self.state.unpin(pin)
 
     def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
         """Store downloaded bytes where they are still wanted, and wake who waits for them.
 
         Returns:
-            False when the claim is dead and the download of no more use.
+            False when the claim is dead and the download of no more use, or when nobody waits for
+            these bytes yet and there is no room for more.
+
+        Raises:
+            CacheFull: there is no room for what an upload needs.
         """
-        with self.lock:
+        need = self._need_of(offset, offset + len(chunk))
+        with self._space.reserved(len(chunk), need) as granted, self.lock:
+            if not granted:
+                return False
             spans = self.state.acceptable(claim, offset, offset + len(chunk))
             view = memoryview(chunk)
             for start, end in spans:
@@ -73,6 +101,13 @@ class Receiving(Content):
             self._note_progress(claim)
             self.lock.notify_all()
             return self.state.is_live(claim)
+
+    def _need_of(self, start: int, end: int) -> Need:
+        """Who needs [start, end)."""
+        with self.lock:
+            if self._filling:
+                return Need.KEPT
+            return Need.AWAITED if self.state.is_pinned(start, end) else Need.AHEAD
 
     def _note_progress(self, claim: Claim) -> None:
         """Bytes came for `claim`, wanted or not.  Lock held."""
@@ -99,6 +134,7 @@ class Receiving(Content):
                     self._release_held()
                 self._held = []
             self.state.release(claim)
+            self._space.downloading(self.number, self.state.claimed)
             self._moved_at.pop(claim, None)
             if failure is not None:
                 self._failure_count += 1

@@ -26,13 +26,15 @@ def insert_file(
     return file_row(connection, stored), bool(added)
 
 
-def save_file(connection: sqlite3.Connection, row: FileRow) -> None:
-    """Within a transaction: replace all that is known of one file but its path."""
+def save_file(connection: sqlite3.Connection, row: FileRow) -> bool:
+    """Within a transaction: replace all that is known of one file but its path.
+
+    Returns:
+        Whether there is a row.
+    """
     assignments = ", ".join(f"{name.strip()}=?" for name in COLUMNS.split(",")[2:])
     changed = connection.execute(
-        f"UPDATE file SET {assignments}, present_bytes=?,"
-        " used_at=1 + (SELECT max(used_at) FROM file) WHERE number=?",
-        (*values(row)[1:], row.present_bytes, row.number),
+        f"UPDATE file SET {assignments} WHERE number=?", (*values(row)[1:], row.number)
     ).rowcount
     connection.execute("DELETE FROM span WHERE number=?", (row.number,))
     if changed:
@@ -40,6 +42,7 @@ def save_file(connection: sqlite3.Connection, row: FileRow) -> None:
             "INSERT INTO span VALUES (?, ?, ?, ?)",
             [(row.number, start, stop, dirty) for start, stop, dirty in row.spans],
         )
+    return changed > 0
 
 
 def set_base(connection: sqlite3.Connection, number: int, base: VersionToken) -> None:
@@ -57,37 +60,32 @@ def delete_number(connection: sqlite3.Connection, number: int) -> None:
     connection.execute("DELETE FROM file WHERE number=?", (number,))
 
 
-def delete_file(connection: sqlite3.Connection, path: str) -> list[int]:
-    """Within a transaction: drop the row at `path`.
-
-    Returns:
-        The number of the row that went, if there was one: what to do with its data file is the
-        caller's.
-    """
-    found = connection.execute("SELECT number FROM file WHERE path=?", (path,)).fetchall()
-    for (number,) in found:
-        delete_number(connection, number)
-    return [number for (number,) in found]
+def delete_file(connection: sqlite3.Connection, path: str) -> None:
+    """Within a transaction: drop the row at `path`."""
+    connection.execute(
+        "DELETE FROM span WHERE number IN (SELECT number FROM file WHERE path=?)", (path,)
+    )
+    connection.execute("DELETE FROM file WHERE path=?", (path,))
 
 
-def rename_files(connection: sqlite3.Connection, source: str, destination: str) -> list[int]:
+def rename_files(connection: sqlite3.Connection, source: str, destination: str) -> None:
     """Within a transaction: move the row at `source`, and all below it, to `destination`.
 
     Rows in the way are dropped: the caller has replaced what they cached.
-
-    Returns:
-        Their numbers.
     """
-    gone: list[int] = []
     if source == destination:
-        return gone
-    below = f"{source}/"
+        return
     moved = connection.execute(
         "SELECT number, path FROM file WHERE path=? OR (path >= ? AND path < ?)",
-        (source, below, f"{source}0"),  # "0" is the character after "/"
+        (source, *below(source)),
     ).fetchall()
     for number, path in moved:
         target = destination + path[len(source) :]
-        gone += delete_file(connection, target)
+        delete_file(connection, target)
         connection.execute("UPDATE file SET path=? WHERE number=?", (target, number))
-    return gone
+
+
+def below(path: str) -> tuple[str, str]:
+    """The range of all paths below `path`; "0" is the character after "/"."""
+    stem = path.rstrip("/")
+    return f"{stem}/", f"{stem}0"

@@ -37,10 +37,12 @@ CREATE TABLE file (
     put_detail TEXT NOT NULL DEFAULT '',    -- JSON: what else is known of that PUT
     durable_generation INTEGER NOT NULL DEFAULT -1, -- fsync(2) brought this one to the disk (R5)
     losses INTEGER NOT NULL DEFAULT 0,      -- power losses up to which its bytes can be trusted
-    present_bytes INTEGER NOT NULL DEFAULT 0, -- as of the last save
-    used_at INTEGER NOT NULL DEFAULT 0       -- counts saves: the order of use
+    present_bytes INTEGER NOT NULL DEFAULT 0, -- what its data file takes, as of the last save
+    used_at INTEGER NOT NULL DEFAULT 0       -- the order of use, see space.py
 );
-CREATE INDEX file_by_use ON file (used_at);
+-- clean rows from the longest unused on, with what their data files take
+CREATE INDEX file_by_use ON file (used_at, present_bytes)
+    WHERE generation = stored_generation;
 -- what a mount loads before it answers, however large the cache (R8)
 CREATE INDEX file_unsent ON file (number) WHERE generation != stored_generation;
 -- spans of files that are not whole: appended by each write, rewritten when the file is saved
@@ -60,6 +62,13 @@ CREATE TABLE own_version (path TEXT PRIMARY KEY, until_ns INTEGER NOT NULL,
 -- unsent data that cannot be read: set aside, with the row it had; its data file stays
 CREATE TABLE damaged (number INTEGER PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL,
     reason TEXT NOT NULL, spans TEXT NOT NULL);
+-- data files to be removed: their rows are gone, and nothing unsent is in them
+CREATE TABLE leftover (number INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+CREATE TRIGGER file_gone AFTER DELETE ON file
+    WHEN OLD.number NOT IN (SELECT number FROM damaged)
+    BEGIN INSERT OR REPLACE INTO leftover VALUES (OLD.number, OLD.present_bytes); END;
+CREATE TRIGGER file_back AFTER INSERT ON file
+    BEGIN DELETE FROM leftover WHERE number = NEW.number; END;
 """
 
 MIGRATIONS = {
@@ -75,6 +84,15 @@ CREATE TABLE own_version (path TEXT PRIMARY KEY, until_ns INTEGER NOT NULL,
     detail TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE damaged (number INTEGER PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL,
     reason TEXT NOT NULL, spans TEXT NOT NULL);
+DROP INDEX file_by_use;
+CREATE INDEX file_by_use ON file (used_at, present_bytes)
+    WHERE generation = stored_generation;
+CREATE TABLE leftover (number INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+CREATE TRIGGER file_gone AFTER DELETE ON file
+    WHEN OLD.number NOT IN (SELECT number FROM damaged)
+    BEGIN INSERT OR REPLACE INTO leftover VALUES (OLD.number, OLD.present_bytes); END;
+CREATE TRIGGER file_back AFTER INSERT ON file
+    BEGIN DELETE FROM leftover WHERE number = NEW.number; END;
 INSERT INTO meta VALUES ('losses', '1');
 UPDATE file SET losses = 1 WHERE generation != stored_generation;
 """,

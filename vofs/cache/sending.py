@@ -12,10 +12,12 @@ from dataclasses import replace
 
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
-from vofs.cache.filecore import BLOCK, FileCore
+from vofs.cache.evictable import Evictable
+from vofs.cache.filecore import BLOCK
 from vofs.cache.index import Index
 from vofs.cache.putrecord import PutFate, PutRecord
 from vofs.cache.rows import FileRow
+from vofs.cache.space import Space
 from vofs.cache.waiting import POLL_S, never
 from vofs.core.errors import (
     ProtocolViolation,
@@ -31,11 +33,11 @@ from vofs.core.lifecycle import Event, Life, Upload
 from vofs.core.nodes import VersionToken
 
 
-class Sending(FileCore):
+class Sending(Evictable):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
-        super().__init__(row, disk, index, clock)
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
+        super().__init__(row, disk, index, clock, space)
         self.conflict_kept = False  # its conflict stays until somebody does something about it
         self.answered_failures = 0  # in a row, of a service that was there to answer
         self._put_before: PutRecord | None = row.put
@@ -249,6 +251,12 @@ class Sending(FileCore):
         if self._aside is not None and self.state.ticket is None:
             self._aside.close()
             self._aside = None
+        self._account()
+        if (
+            self.state.may_forget and self.put is None
+        ):  # all of it: what was dirty is listed nowhere
+            self._unlisted = True
+            self._offer_again()
         try:
             self._save()
         finally:

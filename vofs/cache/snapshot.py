@@ -29,18 +29,25 @@ def row_of(
     attempts: int,
     durable_generation: int,
     losses: int,
+    present_bytes: int,
+    used_at: int,
 ) -> FileRow:
     """The row that describes `state`; the other arguments are those of `FileRow`."""
-    clean = state.present.copy()
-    for span in state.dirty:
-        clean.remove(*span)
-    spans = [(start, end, True) for start, end in state.dirty]
-    spans += [(start, end, False) for start, end in clean]
     return FileRow(
         number, path, state.size, state.backing_end, state.generation, state.stored_generation,
         whole, state.base, mtime_ns, mode, put, KEPT_STATES.get(state.upload, ""), error,
-        attempts, durable_generation, losses, () if whole else tuple(spans),
+        attempts, durable_generation, losses, () if whole else spans_of(state), present_bytes,
+        used_at,
     )  # fmt: skip
+
+
+def spans_of(state: FileState) -> tuple[tuple[int, int, bool], ...]:
+    """What is here of a file, each span with whether it is dirty."""
+    clean = state.present.copy()
+    for span in state.dirty:
+        clean.remove(*span)
+    dirty = [(start, end, True) for start, end in state.dirty]
+    return tuple(dirty + [(start, end, False) for start, end in clean])
 
 
 def restore(row: FileRow, data: DataFile, losses: int) -> FileState:

@@ -194,8 +194,6 @@ class Tombstones:
                     self._unlinked[path] = entry.older
                 else:
                     del self._unlinked[path]
-        if entry.file is not None:
-            self._table.remove_data([entry.file.number])
 
     def commit_all(self) -> None:
         """The mount goes away: make all unlinks durable."""

@@ -44,7 +44,13 @@ class ReadPattern:
 
 
 def plan(
-    pattern: ReadPattern, start: int, end: int, size: int, *, ranges: bool
+    pattern: ReadPattern,
+    start: int,
+    end: int,
+    size: int,
+    *,
+    ranges: bool,
+    most: int = LARGEST_WINDOW,
 ) -> tuple[Span, ReadPattern]:
     """What to fetch for a read of [start, end) that found something missing.
 
@@ -54,6 +60,7 @@ def plan(
         end: one past the last.
         size: size of the file in bytes.
         ranges: whether the service serves ranges; without them the whole body is one stream.
+        most: how far ahead of the reader there is room for.
 
     Returns:
         A span that holds [start, min(end, size)), aligned to blocks, and the pattern after it.
@@ -61,7 +68,8 @@ def plan(
     if not ranges:
         return (0, size), pattern
     if pattern.is_continued_at(start):
-        grown = min(pattern.window * 8, LARGEST_WINDOW) if pattern.window else FIRST_WINDOW
+        grown = pattern.window * 8 if pattern.window else FIRST_WINDOW
+        grown = max(BLOCK, min(grown, LARGEST_WINDOW, most))
         first = pattern.next_offset
         span = _blocks(first, max(end, first + grown), size)
         return span, ReadPattern(span[1], grown)

@@ -158,13 +158,12 @@ class Namespace:
         parts, path = self._parts, intent.source
         with parts.table.changing_names(path):
             with parts.index.transaction() as connection:
-                gone = delete_file(connection, path)
+                delete_file(connection, path)
                 end_intent(connection, intent)
             file = parts.table.peek(path)
             if file is not None:
                 parts.writeback.forget(file)
             parts.table.forget(path)
-            parts.table.remove_data(gone)
             parts.tree.removed(path)
 
     def _settle_delete(self, intent: Intent) -> None:

@@ -131,13 +131,13 @@ class Renaming:
         base = version_token(replaced) if replaced is not None and is_there else None
         with parts.table.changing_names(source, destination):
             with parts.index.transaction() as connection:
-                gone = rename_files(connection, source, destination)
+                rename_files(connection, source, destination)
                 if base is not None:
                     set_base(connection, file.number, base)
             if local is not None:
                 parts.writeback.forget(local)
             parts.tree.removed(source)
-            parts.table.renamed(source, destination, gone)
+            parts.table.renamed(source, destination)
         parts.tree.invalidate(destination)
         if base is not None:
             file.replaces(base)
@@ -262,8 +262,8 @@ class Renaming:
             waiting = Tombstone(intent.aside, intent.destination_token)
         with parts.table.changing_names(source, destination):
             with parts.index.transaction() as connection:
-                gone = delete_file(connection, destination)
-                gone += rename_files(connection, source, destination)
+                delete_file(connection, destination)
+                rename_files(connection, source, destination)
                 connection.execute("DELETE FROM tombstone WHERE path=?", (destination,))
                 if waiting is not None:
                     add_tombstone(connection, waiting)
@@ -273,7 +273,7 @@ class Renaming:
                     intent = replace(intent, step="delete")
                     advance_intent(connection, intent)
             parts.tombstones.consumed(destination)
-            parts.table.renamed(source, destination, gone)
+            parts.table.renamed(source, destination)
             node = parts.tree.remembered_or_none(source)
             parts.tree.removed(source)
             if node is not None:

@@ -56,7 +56,7 @@ def test_r10_the_data_of_files_that_are_gone_leaves_the_disk(stage: Stage) -> No
     mount.call("unlink", "/f")
     mount.call("rename", "/g", "/h")
     assert mount.get("/h") == b"bytes of /g"
-    assert len(os.listdir(stage.cache_dir / "data")) == 1
+    until(lambda: len(os.listdir(stage.cache_dir / "data")) == 1, "the housekeeping")
     mount.stop()
     assert not stage.stray_data()
 

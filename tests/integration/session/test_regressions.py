@@ -32,6 +32,7 @@ def test_an_unlinked_open_file_does_not_come_back_over_a_newer_one(
         mount.call("rename", "/a", "/b")
     assert mount.get("/b") == b"newer"
     mount.call("release", handle)
+    mount.wait_for(lambda: any(it["attempts"] for it in mount.uploads()), "an upload fails")
     stage.remote.heal()
     mount.control(command="hasten")
     mount.wait_sent()

@@ -79,7 +79,7 @@ def test_the_dirty_mark_comes_before_the_first_changed_byte(parts: Parts) -> Non
             super().write(offset, data)
 
     seen: list[int] = []
-    file = CachedFile(row, with_data(parts, Watching), parts.index, parts.clock)
+    file = CachedFile(row, with_data(parts, Watching), parts.index, parts.clock, parts.table.space)
     try:
         file.write(5, b"x")
         assert seen == [5]
@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(parts: Parts, whole: bool) -> Non
         def write(self, offset: int, data: bytes | memoryview) -> None:
             raise CacheFull("no room")
 
-    file = CachedFile(row, with_data(parts, Full), parts.index, parts.clock)
+    file = CachedFile(row, with_data(parts, Full), parts.index, parts.clock, parts.table.space)
     try:
         with pytest.raises(CacheFull):
             file.write(200, b"abc")
