@@ -39,7 +39,7 @@ isolate(_homes)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How thoroughly crashes are tried."""
+    """How thoroughly crashes are tried, and how long tests/stress works."""
     parser.addoption(
         "--sweep-every", type=int, default=8, metavar="N",
         help="crash at every N-th step of a scenario only; 1 is all of them",
@@ -48,6 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kills", type=int, default=2, metavar="N",
         help="how often a real mount of each kind of service is killed under load",
     )  # fmt: skip
+    parser.addoption("--stress-seconds", type=float, default=5.0, help="of tests/stress")
 
 
 def pytest_unconfigure() -> None:
