@@ -11,7 +11,8 @@ from tests.unit.cache.conftest import Parts
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
-from vofs.core.errors import CacheFull, RemoteFailed
+from vofs.cache.waiting import Patience
+from vofs.core.errors import CacheFull, RemoteFailed, VersionChanged
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Upload
 from vofs.core.nodes import VersionToken
@@ -248,6 +249,23 @@ def test_r12_a_claim_dies_with_its_version(parts: Parts) -> None:
         assert not file.revalidate(token_of(b"other" * 20), 7)
         assert not file.accept(claims[0], 50, OLD[50:])
         assert file.gaps == [(0, 100)]
+    finally:
+        file.close()
+
+
+def test_r12_the_failure_of_a_download_dies_with_its_version(parts: Parts) -> None:
+    """Who waits for the new version does not get the old one's VersionChanged."""
+    file = parts.load(parts.row("/f", base=token_of(OLD)))
+    try:
+        (old,), _ = file.claim_missing(0, 100, ranges=True)
+        assert not file.revalidate(token_of(b"other" * 20), 7)
+        before = file.failure_count
+        file.release_claim(old, VersionChanged("another version"))
+        assert file.failure_count == before
+        (new,), _ = file.claim_missing(0, 100, ranges=True)
+        file.release_claim(new, VersionChanged("yet another"))
+        with pytest.raises(VersionChanged, match="yet another"):
+            file.wait_for(0, 100, before, Patience(1.0))
     finally:
         file.close()
 
