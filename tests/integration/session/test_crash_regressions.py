@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from tests.integration.session.conftest import Open
 from tests.support.crashsweep import AFTER_A_CRASH
-from tests.support.faultydisk import COMMIT, DiskFault
+from tests.support.faultydisk import COMMIT, WRITE, DiskFault
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, Killed, Stage, allowing, raising, until
 from vofs.core.errors import CacheFull
@@ -131,3 +131,26 @@ def test_r13_r21_a_full_disk_after_a_put_leaves_no_upload_hanging(
     mount.overwrite("/f", b"NEW")
     mount.wait_sent()
     assert stage.stored("/f") == b"NEW bytes"
+
+
+def test_r02_no_changed_byte_is_called_clean(stage: Stage) -> None:
+    """Killed in the middle of the first write: the dirty mark is in the index before it.
+
+    Else the half that was written would be served as the service's, and be given up one day.
+    """
+    stage.store("/f", b"0123456789" * 10)
+    mount = stage.mount(threads=False)
+    mount.get("/f")
+    handle = mount.open("/f", os.O_RDWR)
+    stage.changes.plan(DiskFault(name=WRITE, midway=stage.kill))
+    with allowing("", when=lambda: stage.was_killed):
+        with suppress(OSError, Killed):
+            mount.write(handle, b"ABCDEFGHIJ", 0)
+        stage.bury()
+    with allowing(*AFTER_A_CRASH):
+        again = stage.reopen()
+        shown = again.get("/f")
+        again.wait_sent()
+        again.stop()
+    assert shown[10:] == b"0123456789" * 9
+    assert stage.stored("/f") == shown
