@@ -92,16 +92,17 @@ class Receiving(Content, Demand):
         """Store downloaded bytes where they are still wanted, and wake who waits for them.
 
         Returns:
-            False when the claim is dead and the download of no more use, or when nobody waits for
-            these bytes yet and there is no room for more.
+            False when the claim is dead and the download of no more use, or when there is no room
+            and nobody waits for these bytes, or for what follows them.
 
         Raises:
             CacheFull: there is no room for what an upload needs.
         """
         need = self._need_of(offset, offset + len(chunk))
         with self._space.reserved(len(chunk), need) as granted, self.lock:
-            if not granted:
-                return False
+            if not granted:  # what somebody waits for may be further on in the same reply
+                awaited = self.state.is_pinned(offset + len(chunk), claim.end)
+                return awaited and self.state.is_live(claim)
             spans = self.state.acceptable(claim, offset, offset + len(chunk))
             view = memoryview(chunk)
             for start, end in spans:

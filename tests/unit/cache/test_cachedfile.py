@@ -301,3 +301,24 @@ def test_what_is_past_a_cut_is_not_fetched(parts: Parts) -> None:
         assert file.read(0, 100) == OLD[:30] + bytes(20)
     finally:
         file.close()
+
+
+def test_r06_what_was_filled_in_from_elsewhere_is_taken_back(parts: Parts) -> None:
+    """All but our own bytes; the row says so, too."""
+    base = VersionToken(100, "a" * 32)
+    file = parts.load(parts.row("/f", base=base))
+    file.write(40, b"ours")
+    holes = file.gaps
+    claims, _ = file.claim_missing(0, 100, ranges=False)
+    for claim in claims:
+        assert file.accept(claim, claim.start, b"x" * (claim.end - claim.start))
+        file.release_claim(claim, None)
+    assert file.gaps == []
+    file.write(10, b"OURS")
+    file.take_back(holes)
+    assert file.gaps == [(0, 10), (14, 40), (44, 100)]
+    assert (file.read(10, 4), file.read(40, 4)) == (b"OURS", b"ours")
+    file.close()
+    again = parts.again("/f")
+    assert again.gaps == [(0, 10), (14, 40), (44, 100)]
+    again.close()
