@@ -119,7 +119,7 @@ class Fetcher:
                     return data
 
     def fill(self, file: CachedFile, *, inside: bool) -> None:
-        """Download everything that is missing in `file`, and wait for it.
+        """Download everything that is missing in `file`, one request for each gap; wait for it.
 
         Args:
             file: the file.
@@ -132,11 +132,12 @@ class Fetcher:
         patience = Patience(self._timeout_s)
         with file.filling():
             while file.gaps:
-                self._fetch(file, 0, file.size, patience, inside=inside)
+                self._fetch(file, 0, file.size, patience, inside=inside, ahead=False)
 
     def _fetch(
-        self, file: CachedFile, start: int, end: int, patience: Patience, *, inside: bool
-    ) -> None:
+        self, file: CachedFile, start: int, end: int, patience: Patience, *, inside: bool,
+        ahead: bool = True,
+    ) -> None:  # fmt: skip
         """Claim, start what nobody downloads yet, and wait until something came of it."""
         assert_none_held("waiting for a download")
         if not inside:
@@ -144,7 +145,7 @@ class Fetcher:
         failures_before = file.failure_count
         claims, base = file.claim_missing(
             start, end, ranges=self._remote.capabilities.ranges,
-            ahead=self._prefetch.allows_window(),
+            ahead=ahead and self._prefetch.allows_window(),
         )  # fmt: skip
         if claims and base is None:
             for claim in claims:

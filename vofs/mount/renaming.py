@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.gate import Hold
-from vofs.cache.journal import Intent, Tombstone, add_tombstone, end_intent
+from vofs.cache.journal import Intent, Tombstone, add_tombstone, advance_intent, end_intent
 from vofs.cache.rowchanges import delete_file, rename_files, set_base
 from vofs.core import uris
 from vofs.core.attributes import version_token
@@ -30,6 +30,7 @@ from vofs.core.errors import (
     CacheError,
     ContainerNotEmpty,
     IsAContainer,
+    NodeBusy,
     NodeNotFound,
     NotAContainer,
     RemoteUnavailable,
@@ -171,6 +172,13 @@ class Renaming:
         except Unsettled:
             self._followed.add(parts.journal.find(intent.number), hold, self.recover)
             raise
+        except NodeNotFound as exc:
+            file = parts.table.peek(moved.path)
+            if file is None or file.put is None:
+                raise
+            raise NodeBusy(
+                f"{moved.path}: whether its upload has arrived is not known yet; try again"
+            ) from exc
 
     def _go_on(self, intent: Intent) -> None:
         """Take all steps from the intent's own on; undo what was done when one is refused.
@@ -270,6 +278,9 @@ class Renaming:
                     add_tombstone(connection, waiting)
                 if not intent.aside or waiting is not None:
                     end_intent(connection, intent)
+                else:  # with the names: carried out once more it would drop what they now mean
+                    intent = replace(intent, step="delete")
+                    advance_intent(connection, intent)
             parts.tombstones.consumed(destination)
             parts.table.renamed(source, destination)
             node = parts.tree.remembered_or_none(source)
@@ -282,7 +293,7 @@ class Renaming:
             parts.table.moved_aside(destination, intent.aside)
             parts.tombstones.placed(waiting)
         elif intent.aside:
-            self._delete_aside(parts.journal.advance(replace(intent, step="delete")))
+            self._delete_aside(intent)
 
     def _delete_aside(self, intent: Intent) -> None:
         """The last step; when it fails the intent stands and is followed."""

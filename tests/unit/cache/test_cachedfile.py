@@ -303,6 +303,20 @@ def test_what_is_past_a_cut_is_not_fetched(parts: Parts) -> None:
         file.close()
 
 
+def test_what_arrives_from_past_a_cut_is_not_kept(parts: Parts) -> None:
+    """A download that began before the cut brings old bytes; the extension reads zeros."""
+    file = parts.load(parts.row("/f", base=token_of(OLD)))
+    try:
+        claims, _ = file.claim_missing(0, 100, ranges=False)
+        file.truncate(30)
+        file.accept(claims[0], 0, OLD)
+        file.state.check_invariants()
+        file.truncate(50)
+        assert file.read(0, 100) == OLD[:30] + bytes(20)
+    finally:
+        file.close()
+
+
 def test_r06_what_was_filled_in_from_elsewhere_is_taken_back(parts: Parts) -> None:
     """All but our own bytes; the row says so, too."""
     base = VersionToken(100, "a" * 32)
