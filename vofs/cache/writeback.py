@@ -1,8 +1,8 @@
 """When uploads run: the queue's threads.
 
 Workers take what `core.uploadqueue` says is due and let `Uploader` do it; one scheduler executes
-tombstones and intents that wait.  A file whose last change was flushed, or whose last handle closed,
-is due at once; `too_early_s` says when one that is still open is.
+tombstones and intents that wait.  A file whose last change was flushed, or whose last handle was
+closed, is due at once; `too_early_s` says when one that is still open is.
 
 The threads only repeat `step`: who calls that himself needs none.
 
