@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from tests.support import leaks
 from tests.support.isolation import isolate
 from tests.support.logs import ExpectLog, LogWatch
+from tests.support.tables import pytest_terminal_summary as pytest_terminal_summary
 from vofs import locks
 
 # Deterministic in `make test`: the same examples on every machine; a run that looks for new ones
@@ -27,6 +28,7 @@ _base = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], da
 settings.register_profile("quick", _base, max_examples=25, derandomize=True)
 settings.register_profile("default", _base, max_examples=100, derandomize=True)
 settings.register_profile("long", _base, max_examples=5000)
+settings.register_profile("models-long", _base, max_examples=4000, print_blob=True)
 settings.load_profile("default")
 
 locks.checking(True)  # the order of vofs' locks, in every test
@@ -35,6 +37,19 @@ _MOUNTED = Path(__file__).parent / "mounted"
 _homes = Path(tempfile.mkdtemp(prefix="vofs-tests-"))
 _numbers = itertools.count()
 isolate(_homes)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How thoroughly crashes are tried, and how long tests/stress works."""
+    parser.addoption(
+        "--sweep-every", type=int, default=8, metavar="N",
+        help="crash at every N-th step of a scenario only; 1 is all of them",
+    )  # fmt: skip
+    parser.addoption(
+        "--kills", type=int, default=2, metavar="N",
+        help="how often a real mount of each kind of service is killed under load",
+    )  # fmt: skip
+    parser.addoption("--stress-seconds", type=float, default=5.0, help="of tests/stress")
 
 
 def pytest_unconfigure() -> None:

@@ -6,29 +6,11 @@ round, so every region of every read must hold one round and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable
 
-import pytest
-
-from tests.support.sessions import Mounted, Stage, SystemClock, enter, serving, together
+from tests.support.sessions import Mounted, Stage, together
 
 REGION, REGIONS, ROUNDS = 70_000, 3, 12
-
-
-@pytest.fixture(params=["vault", "cavern"])
-def stage(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Stage]:
-    with ExitStack() as stack:
-        service = stack.enter_context(serving(request.param, tmp_path / "home"))
-        enter(service.environment, service.registry_cache, monkeypatch)
-        folder = tmp_path / "stage"
-        folder.mkdir()
-        stage = Stage(service, "/t", folder, SystemClock(), close_wait_s=0.0)
-        stack.callback(stage.close)
-        yield stage
 
 
 def writer(mount: Mounted, region: int) -> Callable[[], None]:
@@ -55,7 +37,7 @@ def reader(mount: Mounted, seen: list[bytes]) -> Callable[[], None]:
 def test_readers_writers_and_uploads(stage: Stage) -> None:
     """No torn region, no lost round: in the mount, on the service, and after a remount."""
     stage.store("/f", bytes(REGION * REGIONS))
-    mount = stage.mount()
+    mount = stage.mount(close_wait_s=0.0)
     seen: list[bytes] = []
     jobs = [writer(mount, region) for region in range(REGIONS)]
     assert together(*jobs, reader(mount, seen), reader(mount, seen)) == [None] * 5
@@ -70,7 +52,7 @@ def test_readers_writers_and_uploads(stage: Stage) -> None:
 
 def test_appenders_and_a_cutter(stage: Stage) -> None:
     """R15: each append is whole, whatever is cut between; nothing of a cut tail comes back."""
-    mount = stage.mount()
+    mount = stage.mount(close_wait_s=0.0)
     mount.put("/f", b"")
     record = 100
 
@@ -102,7 +84,7 @@ def test_opens_and_closes_race_with_forgetting(stage: Stage) -> None:
     """`vofs drop` at any moment: every read is right, no use is lost."""
     data = bytes(range(256)) * 300
     stage.store("/f", data)
-    mount = stage.mount()
+    mount = stage.mount(close_wait_s=0.0)
 
     def read() -> None:
         for _ in range(15):
@@ -120,7 +102,7 @@ def test_opens_and_closes_race_with_forgetting(stage: Stage) -> None:
 
 def test_renames_meet_uploads_and_reads(stage: Stage) -> None:
     """The file is there and back again under two names while it is written, sent and read."""
-    mount = stage.mount()
+    mount = stage.mount(close_wait_s=0.0)
     mount.put("/a", bytes(REGION))
     handle = mount.open("/a", 2)
 
@@ -151,7 +133,7 @@ def test_renames_meet_uploads_and_reads(stage: Stage) -> None:
 
 def test_many_files_made_and_removed_at_once(stage: Stage) -> None:
     """Changes of names in one directory by many threads, each with names of its own."""
-    mount = stage.mount()
+    mount = stage.mount(close_wait_s=0.0)
 
     def job(number: int) -> Callable[[], None]:
         def run() -> None:

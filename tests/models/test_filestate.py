@@ -46,6 +46,7 @@ class FileStateMachine(RuleBasedStateMachine):
         self.snapshot = b""
         self.sent = bytearray()
         self.fill = 100
+        self.awaited: dict[int, int] = {}
 
     # -- local changes --------------------------------------------------------------------------
 
@@ -106,8 +107,21 @@ class FileStateMachine(RuleBasedStateMachine):
     @rule(start=offsets, length=lengths)
     def evict(self, start: int, length: int) -> None:
         for first, last in self.state.forget(start, start + length):
+            assert not self.state.dirty.overlaps(first, last)
             for position in range(first, last):
+                assert position not in self.awaited.values(), "what somebody waits for stays"
                 self.local[position] = GARBAGE
+
+    @precondition(lambda self: len(self.awaited) < 3)
+    @rule(position=offsets)
+    def await_a_byte(self, position: int) -> None:
+        self.awaited[self.state.pin(position, position + 1)] = position
+
+    @precondition(lambda self: self.awaited)
+    @rule()
+    def wait_no_more(self) -> None:
+        pin, _ = self.awaited.popitem()
+        self.state.unpin(pin)
 
     # -- the service ----------------------------------------------------------------------------
 
@@ -222,6 +236,46 @@ def test_a_dirty_file_is_never_rebased_nor_evicted() -> None:
     with pytest.raises(IllegalTransition):
         state.rebase(VersionToken(5))
     assert state.forget(0, 10) == []
+    assert state.forget(2, 3) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "may_go"),
+    [
+        ([], True),
+        ([Event.QUEUE], True),
+        ([Event.QUEUE, Event.CUT], False),
+        ([Event.QUEUE, Event.FAIL], False),
+        ([Event.CONFLICT], False),
+    ],
+)
+def test_what_may_go_of_a_changed_file(events: list[Event], may_go: bool) -> None:
+    """R2, R6: its clean bytes, as long as nothing but their base version is on the service."""
+    state = FileState(VersionToken(100), 100)
+    state.present.add(0, 100)
+    state.wrote(40, 50)
+    for event in events:
+        if event is Event.CUT:
+            state.cut_ticket()
+        else:
+            state.apply(event)
+    assert state.forget(30, 50) == []
+    assert state.forget(0, 40) == ([(0, 40)] if may_go else [])
+    state.check_invariants()
+
+
+def test_what_is_evicted_from_a_live_claim_can_be_fetched_again() -> None:
+    """Row 29: a reader that lost a block need not wait for the rest of a long download."""
+    state = FileState(VersionToken(100), 100)
+    (claim,) = state.claim(0, 100)
+    state.accepted(state.acceptable(claim, 0, 60))
+    assert state.forget(0, 20) == [(0, 20)]
+    assert state.unclaimed(0, 100) == [(0, 20)]
+    (second,) = state.claim(0, 20)
+    assert state.acceptable(claim, 0, 20) == []
+    assert state.acceptable(second, 0, 20) == [(0, 20)]
+    assert state.acceptable(claim, 60, 100) == [(60, 100)]
+    state.check_invariants()
 
 
 def test_truncate_then_extend_never_fetches_the_old_bytes() -> None:

@@ -40,6 +40,10 @@ class SpanSetMachine(RuleBasedStateMachine):
         assert self.spans.overlaps(*span) == bool(asked & self.model)
         assert positions_of(self.spans.gaps(*span)) == asked - self.model
         assert positions_of(self.spans.within(*span)) == asked & self.model
+        found = self.spans.first_from(span[0])
+        first = min((position for position in self.model if position >= span[0]), default=None)
+        assert (None if found is None else found[0]) == first
+        assert found is None or found in self.spans.within(span[0], 100)
 
     @invariant()
     def same_set(self) -> None:

@@ -8,6 +8,9 @@ The order in which data file, state and row are changed is what makes a crash ha
   acknowledged is forgotten; on a whole file the data file's own size says it all;
 * what stops being present leaves the index before the data file, and what becomes present enters
   it after, so the index never promises bytes that are not there.
+
+A file that was unlinked while open keeps its row for a moment, because a rename over it may give
+the name back (R9); as long as the row is there it is kept in step like any other.
 """
 
 from __future__ import annotations
@@ -16,17 +19,19 @@ from contextlib import suppress
 from copy import deepcopy
 
 from vofs.cache.clock import Clock
+from vofs.cache.conflicting import Conflicting
+from vofs.cache.content import Reader
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.receiving import Receiving
 from vofs.cache.rows import FileRow
-from vofs.cache.sending import Sending
-from vofs.core.errors import CacheError
+from vofs.cache.space import Need, Space
+from vofs.core.errors import CacheDamaged, CacheError
 from vofs.core.lifecycle import Life
 from vofs.core.spans import Span
 
 
-class CachedFile(Receiving, Sending):
+class CachedFile(Receiving, Conflicting):
     """See the module's docstring.  Made by `FileTable`, one object for a row at a time.
 
     Args:
@@ -34,24 +39,36 @@ class CachedFile(Receiving, Sending):
         disk: where its data file is.
         index: where its row is.
         clock: for times.
+        space: counts what the data file takes.
 
     Raises:
         CacheDamaged: the data file cannot be opened.
     """
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
-        super().__init__(row, disk, index, clock)
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
+        super().__init__(row, disk, index, clock, space)
         self._writers = 0
         self._changed_at = self._dirty_at = clock.monotonic()
 
-    def read(self, offset: int, size: int) -> bytes | None:
-        """The bytes [offset, offset + size), cut at the end of the file; None: some are missing."""
+    def read(self, offset: int, size: int, reader: Reader | None = None) -> bytes | None:
+        """The bytes [offset, offset + size), cut at the end of the file; None: some are missing.
+
+        Args:
+            offset: the first byte.
+            size: how many.
+            reader: the handle that reads.
+
+        Raises:
+            VersionChanged, TransferCorrupted: `reader` has bytes that do not belong with these.
+        """
         with self.lock:
             end = min(offset + size, self.state.size)
             if offset >= end:
                 return b""
             if not self.state.present.covers(offset, end):
                 return None
+            self._give(reader)
+            self.used_at = self._space.used(self, offset, end)
             return self._data.read(offset, end - offset)
 
     def write(self, offset: int, data: bytes, *, append: bool = False) -> int:
@@ -63,12 +80,13 @@ class CachedFile(Receiving, Sending):
         Raises:
             CacheFull: there is no room; where the file had bytes, a part of the data may be there.
         """
-        with self.lock:
+        # Twice: an upload that runs may have to keep the old bytes (R3).
+        with self._space.reserved(2 * len(data), Need.KEPT), self.lock:
             start = self.state.size if append else offset
             end = start + len(data)
-            self._disk.require_room(len(data))
             self._before_change(start, end)
             before = self.state.size
+            self._sparse = self._sparse or start > before
             try:
                 self._data.write(start, data)
             except CacheError:
@@ -76,8 +94,10 @@ class CachedFile(Receiving, Sending):
                     self.state.wrote(*span)
                 with suppress(CacheError):
                     self._data.truncate(before)  # or a later hole would show what was written
+                self._account()
                 raise
             self.state.wrote(start, end)
+            self._account()
             self._commit_span((min(start, before), end))
             return len(data)
 
@@ -91,15 +111,24 @@ class CachedFile(Receiving, Sending):
             if size > before:
                 self._data.truncate(size)
                 self.state.truncated(size)
+                self._sparse = True
+                self._account()
                 self._commit_span((before, size))
                 return
             trial = deepcopy(self.state)
             trial.truncated(size)
-            if not self._row_whole:  # committed first: when that fails, nothing has changed
-                self._index.save(self._row(trial))
+            if size == 0:  # nothing is left of what a power loss may have spoilt
+                self._losses = self._index.losses
+            self._index.save(self._row(trial))  # first: when that fails, nothing has changed
+            try:
+                self._data.truncate(size)
+            except CacheError:  # the old bytes are still there: so is the old size
+                with suppress(CacheError):
+                    self._save()
+                raise
             self.state = trial
             self.mtime_ns = self._clock.time_ns()
-            self._data.truncate(size)
+            self._account()
             if not self._row_whole and self.state.is_whole:
                 self._save(whole=True)
 
@@ -113,17 +142,25 @@ class CachedFile(Receiving, Sending):
                 self._data.copy_to(self._aside, *span)
             self.state.copied_aside(spans)
         self._changed_at = self._clock.monotonic()
-        if not self._row_dirty and self.state.life is Life.ATTACHED:
-            self._dirty_at = self._changed_at
+        was_durable = self._row_dirty and self.state.generation == self._durable_generation
+        if was_durable or not self._row_dirty:
+            if not self._row_dirty:
+                self._dirty_at = self._changed_at
             if not self._row_whole and self.state.is_whole:
                 self._save(whole=True)
-            self._index.mark_dirty(self.number, self.state.generation + 1, whole=self._row_whole)
+            # On the disk before the first byte that changes what is durable, or a power loss could
+            # leave a mixture that is called durable (R5).
+            marked = self._index.mark_dirty(
+                self.number, self.state.generation + 1, whole=self._row_whole, durable=was_durable
+            )
+            if not marked and self.state.life is Life.ATTACHED:
+                raise CacheDamaged(f"the index has no file {self.number}")
             self._row_dirty = True
 
     def _commit_span(self, span: Span) -> None:
         """A change of `span` is done: commit it where the row needs that.  Lock held."""
         self.mtime_ns = self._clock.time_ns()
-        if not self._row_whole and self.state.life is Life.ATTACHED:
+        if not self._row_whole:
             self._index.add_dirty_span(
                 self.number, span, self.state.size, self.state.generation, self.mtime_ns
             )

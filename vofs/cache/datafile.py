@@ -7,6 +7,7 @@ to recover spans from.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ from contextlib import contextmanager
 from vofs.core.errors import CacheDamaged, CacheFull
 
 COPY_BLOCK = 1024 * 1024
+KEEP_SIZE, PUNCH_HOLE = 0x01, 0x02  # linux/falloc.h
+STAT_BLOCK = 512  # stat(2): the unit of st_blocks
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
 
 @contextmanager
@@ -81,6 +87,23 @@ class DataFile:
         with local_errors(f"truncate to {size}"):
             os.ftruncate(self._descriptor, size)
 
+    def punch(self, start: int, end: int) -> bool:
+        """Give the blocks of [start, end) back to the file system; they read as zeros.
+
+        Returns:
+            False when this file system cannot do that: nothing has changed.
+
+        Raises:
+            CacheFull, CacheDamaged: it failed.
+        """
+        with local_errors(f"punching a hole at {start}"):
+            if _libc.fallocate(self._descriptor, KEEP_SIZE | PUNCH_HOLE, start, end - start) == 0:
+                return True
+            number = ctypes.get_errno()
+            if number in (errno.EOPNOTSUPP, errno.ENOSYS):
+                return False
+            raise OSError(number, os.strerror(number))
+
     def copy_to(self, target: DataFile, start: int, end: int) -> None:
         """Copy [start, end) to the same offsets of `target`."""
         for offset in range(start, end, COPY_BLOCK):
@@ -90,6 +113,11 @@ class DataFile:
     def size(self) -> int:
         """Size in bytes."""
         return os.fstat(self._descriptor).st_size
+
+    @property
+    def allocated(self) -> int:
+        """Bytes of disk that the file takes."""
+        return os.fstat(self._descriptor).st_blocks * STAT_BLOCK
 
     def sync(self) -> None:
         """Bring the bytes to the disk: fdatasync(2).

@@ -4,6 +4,7 @@ The directory is ours alone, mode 0700, or it is refused (R23).  It holds
 
     lock            held with flock(2) by the one mount that uses the cache; dies with its holder
     index.sqlite    see `index.py`
+    set-aside-TIME  an index that could not be read, with its data
     data/NNN        one sparse file per cached file, named by number, so a rename moves nothing
 
 Data files are opened relative to the directory's descriptor and never through a symbolic link.
@@ -12,10 +13,13 @@ ENOSPC and EDQUOT of the local file system become `CacheFull`, other failures `C
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import itertools
 import os
 import stat
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from vofs.cache.clock import Clock
@@ -24,6 +28,9 @@ from vofs.cache.index import Index
 from vofs.core.errors import CacheFull, MountUnusable
 
 LOCK_POLL_S = 0.05
+SET_ASIDE, MOVING = "set-aside-", ".moving"
+# The index last, and its log before it: without its log it would look as it was long ago.
+PARTS = ("data", "index.sqlite-wal", "index.sqlite-journal", "index.sqlite")
 
 
 class Disk:
@@ -103,6 +110,47 @@ class Disk:
         """The index of this cache, made when missing; see `Index` for what it raises."""
         return Index(self.root / "index.sqlite", identity)
 
+    def set_aside(self, time_ns: int) -> Path:
+        """Move index and data into a directory of their own, which is a cache like this one.
+
+        A kill in the middle leaves a directory that `finish_setting_aside` completes.
+
+        Args:
+            time_ns: for its name, nanoseconds since 1970.
+
+        Raises:
+            CacheDamaged: it cannot be done.
+        """
+        time = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
+        taken = set(os.listdir(self._root_fd))
+        names = (f"{SET_ASIDE}{time}" + (f"-{copy}" if copy else "") for copy in itertools.count())
+        name = next(name for name in names if name not in taken)
+        with local_errors("setting the cache aside"):
+            os.mkdir(name + MOVING, 0o700, dir_fd=self._root_fd)
+            self._move_into(name)
+        return self.root / name
+
+    def finish_setting_aside(self) -> None:
+        """Complete what a kill interrupted, before the index is opened."""
+        with local_errors("setting the cache aside"):
+            for name in sorted(os.listdir(self._root_fd)):
+                if name.startswith(SET_ASIDE) and name.endswith(MOVING):
+                    self._move_into(name.removesuffix(MOVING))
+
+    def _move_into(self, name: str) -> None:
+        target = os.open(name + MOVING, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._root_fd)
+        try:
+            moved = set(os.listdir(target))
+            here = set(os.listdir(self._root_fd))
+            for part in PARTS:
+                if part in here and part not in moved:
+                    os.rename(part, part, src_dir_fd=self._root_fd, dst_dir_fd=target)
+        finally:
+            os.close(target)
+        os.rename(name + MOVING, name, src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd)
+        os.close(self._data_fd)
+        self._data_fd = self._open_below("data")
+
     def open_data(self, number: int, *, create: bool) -> DataFile:
         """Open the data file `number`.
 
@@ -115,7 +163,13 @@ class Disk:
         return DataFile(descriptor)
 
     def create_data(self, number: int) -> None:
-        """Make the empty data file `number`; called inside the transaction that makes its row."""
+        """Make the empty data file `number`; called inside the transaction that makes its row.
+
+        After a power loss the index may count from an older number on: what has that number
+        already is put aside, because it may hold what was never sent.
+        """
+        if self.has_data(number):
+            self.set_aside_data(number)
         self.open_data(number, create=True).close()
 
     def open_aside(self) -> DataFile:
@@ -131,9 +185,54 @@ class Disk:
         with local_errors(f"data file {number}"), suppress(FileNotFoundError):
             os.unlink(str(number), dir_fd=self._data_fd)
 
+    def has_data(self, number: int) -> bool:
+        """Whether anything is in the place of data file `number`."""
+        try:
+            os.stat(str(number), dir_fd=self._data_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def set_aside_data(self, number: int) -> None:
+        """Rename what is in the place of data file `number`, whatever it is.
+
+        Raises:
+            CacheDamaged: there is nothing, or it cannot be renamed.
+        """
+        with local_errors(f"data file {number}"):
+            taken = set(os.listdir(self._data_fd))
+            names = (f"{number}.set-aside-{copy}" for copy in itertools.count(1))
+            name = next(name for name in names if name not in taken)
+            os.rename(str(number), name, src_dir_fd=self._data_fd, dst_dir_fd=self._data_fd)
+
+    def sync(self) -> None:
+        """Bring everything in the cache's file system to the disk: syncfs(2).
+
+        Raises:
+            CacheDamaged: the disk failed.
+        """
+        libc = ctypes.CDLL(None, use_errno=True)
+        with local_errors("syncfs"):
+            if libc.syncfs(self._root_fd):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
     def data_numbers(self) -> list[int]:
         """The numbers of all data files."""
         return sorted(int(name) for name in os.listdir(self._data_fd) if name.isdecimal())
+
+    def missing_room(self, size_bytes: int) -> int:
+        """How much must go so that `size_bytes` more may be stored; at most 0 when they may be.
+
+        Args:
+            size_bytes: what is to be stored.
+        """
+        return self._min_free_bytes + size_bytes - self.free_bytes
+
+    @property
+    def free_bytes(self) -> int:
+        """What the file system has left for us."""
+        found = os.fstatvfs(self._root_fd)
+        return found.f_bavail * found.f_frsize
 
     def require_room(self, size_bytes: int) -> None:
         """Make sure that `size_bytes` more may be stored.
@@ -141,11 +240,9 @@ class Disk:
         Raises:
             CacheFull: the file system would keep less than the space to be left free.
         """
-        found = os.fstatvfs(self._root_fd)
-        free = found.f_bavail * found.f_frsize
-        if free - size_bytes < self._min_free_bytes:
+        if self.missing_room(size_bytes) > 0:
             raise CacheFull(
-                f"only {free >> 20} MB free below {self.root}"
+                f"only {self.free_bytes >> 20} MB free below {self.root}"
                 f" and {self._min_free_bytes >> 20} MB are to stay free (--min-free)"
             )
 
@@ -155,3 +252,8 @@ class Disk:
             if descriptor is not None:
                 os.close(descriptor)
         self._lock_fd = None
+
+
+def set_aside_in(root: Path) -> list[Path]:
+    """The directories in the cache `root` that hold what was set aside."""
+    return sorted(path for path in root.glob(f"{SET_ASIDE}*") if path.is_dir())

@@ -1,22 +1,26 @@
 """What every side of a cached file needs: its lock, its state, its data file and its row.
 
-`FileCore` holds them and keeps the row in step; `Receiving` adds downloads, `Sending` uploads, and
-`CachedFile` reading and changing.  Methods whose names begin with an underscore are called with the
-file's lock held; all others take it.
+`FileCore` holds them and keeps the row in step; `Evictable` adds the count of space, `Receiving`
+downloads, `Sending` uploads, and `CachedFile` reading and changing.  Methods whose names begin with
+an underscore are called with the file's lock held; all others take it.
 
 The lock is never held while the network is used.  Whoever waits on it re-checks afterwards.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from copy import deepcopy
 
 from vofs.cache.clock import Clock
 from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
-from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.putrecord import PutRecord
+from vofs.cache.rows import FileRow
 from vofs.cache.snapshot import restore, row_of
+from vofs.cache.space import Space
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life, Upload
 from vofs.core.nodes import VersionToken
@@ -34,12 +38,13 @@ class FileCore:
         disk: where its data file is.
         index: where its row is.
         clock: for times.
+        space: counts what the data file takes.
 
     Raises:
         CacheDamaged: the data file cannot be opened.
     """
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
         self.lock = OrderedLock(Level.FILE)
         self.number = row.number
         self.path = row.path
@@ -48,15 +53,25 @@ class FileCore:
         self.put = row.put
         self.error = row.error
         self.attempts = row.attempts
-        self._durable_generation, self._losses = row.durable_generation, row.losses
+        self._durable_generation = row.durable_generation
+        is_durable = row.generation == row.durable_generation != row.stored_generation
+        self._losses = index.losses if is_durable else row.losses
         self.progress_at = clock.monotonic()
         self.confirmed_at = float("-inf")
-        self._disk, self._index, self._clock = disk, index, clock
+        self.used_at = row.used_at
+        self._disk, self._index, self._clock, self._space = disk, index, clock, space
         self._data = disk.open_data(row.number, create=False)
         self._aside: DataFile | None = None
-        self.state = restore(row, self._data)
+        try:
+            self.state = restore(row, self._data, index.losses)
+        except BaseException:
+            self._data.close()
+            raise
         self._row_dirty = self.state.is_dirty
         self._row_whole = row.whole
+        self._row_promises = row.whole or any(not dirty for _, _, dirty in row.spans)
+        self._row_bytes = row.present_bytes
+        self._charged = 0
 
     @property
     def size(self) -> int:
@@ -115,11 +130,27 @@ class FileCore:
         with self.lock:
             self.confirmed_at = max(self.confirmed_at, seen_at)
 
+    def wake(self) -> None:
+        """Let whoever waits for something here look again."""
+        with self.lock:
+            self.lock.notify_all()
+
     def sync(self) -> None:
         """fsync(2): the data first, then the row, both on the disk before this returns (R18)."""
+        with self.lock:
+            generation, whole = self.state.generation, self.state.is_whole
         self.sync_data()
         with self.lock:
-            self._save(durable=True)
+            self._is_durable(generation)
+            self._save(whole=True if whole and self.state.is_whole else None, durable=True)
+
+    def _is_durable(self, generation: int) -> None:
+        """The data file was brought to the disk as it was then; a durable save follows (R5).
+
+        What an earlier power loss left in doubt stays in doubt.
+        """
+        if self._losses == self._index.losses:
+            self._durable_generation = generation
 
     def sync_data(self) -> None:
         """Bring the data file to the disk, with the lock free: that may take long."""
@@ -136,14 +167,14 @@ class FileCore:
             self._save()
 
     def _save(self, *, whole: bool | None = None, durable: bool = False) -> None:
-        if self.state.life is not Life.ATTACHED:
-            return
         if whole is not None:
             self._row_whole = whole
         elif not self.state.is_dirty:
             self._row_whole = self.state.is_whole
-        self._index.save(self._row(), durable=durable)
-        self._row_dirty = self.state.is_dirty
+        row = self._row()
+        if self._index.save(row, durable=durable):
+            self._row_bytes = row.present_bytes
+        self._row_dirty, self._row_promises = self.state.is_dirty, bool(self.state.present)
 
     def _row(self, state: FileState | None = None) -> FileRow:
         """The row for `state`, by default the present one."""
@@ -151,8 +182,28 @@ class FileCore:
             state or self.state, number=self.number, path=self.path, whole=self._row_whole,
             mtime_ns=self.mtime_ns, mode=self.mode, put=self.put, error=self.error,
             attempts=self.attempts, durable_generation=self._durable_generation,
-            losses=self._losses,
+            losses=self._losses, present_bytes=self._charged, used_at=self.used_at,
         )  # fmt: skip
+
+    def digest_while(self, size: int, same: Callable[[], bool]) -> str | None:
+        """Hex MD5 of [0, size), taken block by block with the lock for each block only.
+
+        Args:
+            size: how many bytes.
+            same: whether the content is still the one that is meant; asked with the lock held.
+
+        Returns:
+            None when it is not, at the beginning, the end, or between.
+        """
+        digest = hashlib.md5(usedforsecurity=False)
+        for offset in range(0, size, BLOCK):
+            with self.lock:
+                if not same():
+                    return None
+                block = self._data.read(offset, min(BLOCK, size - offset))
+            digest.update(block)
+        with self.lock:
+            return digest.hexdigest() if same() else None
 
     # -- its name ---------------------------------------------------------------------------------
 
@@ -160,6 +211,7 @@ class FileCore:
         """The name is gone (unlinked or replaced while open); its row is gone already."""
         with self.lock:
             self.state.detach()
+            self.lock.notify_all()  # nobody waits any longer for its upload
 
     def reattach(self, *, node_is_there: bool) -> None:
         """The name is back; so is the row, with everything still to be sent.
@@ -173,16 +225,10 @@ class FileCore:
         with self.lock:
             trial = deepcopy(self.state)
             trial.reattach(node_is_there=node_is_there)
-            self._index.restore(self._row(trial))
-            self.state = trial
+            row = self._row(trial)
+            self._index.restore(row)
+            self.state, self._row_bytes = trial, row.present_bytes
             self._row_dirty = self.state.is_dirty
-
-    def forget_all(self) -> None:
-        """Nothing of a clean file is here after all."""
-        with self.lock:
-            self.state.forget(0, self.state.size)
-            self._data.truncate(self.state.size)
-            self._save(whole=self.state.is_whole)
 
     def close(self) -> None:
         """Close the data file."""

@@ -18,8 +18,10 @@ from contextlib import contextmanager
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
+from vofs.cache.evictor import Evictor
 from vofs.cache.index import Index
-from vofs.cache.rows import FileRow
+from vofs.cache.rows import DamagedRow, FileRow
+from vofs.cache.space import Space
 from vofs.core import uris
 from vofs.core.errors import CacheDamaged, NodeExists
 from vofs.core.lifecycle import Life
@@ -36,46 +38,52 @@ class FileTable:
         disk: the cache directory.
         index: its index.
         clock: for times.
-        limit_bytes: clean files beyond this are given up, least recently used first.
+        limit_bytes: the budget (`Space`).
+
+    Attributes:
+        space: counts what the cache takes.
     """
 
     def __init__(self, disk: Disk, index: Index, clock: Clock, limit_bytes: int) -> None:
         self._disk, self._index, self._clock = disk, index, clock
-        self._limit_bytes = limit_bytes
+        self.space = Space(disk, limit_bytes)
+        self._evictor = Evictor(disk, index, clock, self.space, self._cold_row)
+        self._evictor.begin()
         self._lock = OrderedLock(Level.FILE_TABLE)
         self._by_path: dict[str, CachedFile] = {}
         self._detached: list[CachedFile] = []
         self._uses: dict[CachedFile, int] = {}
         self._busy: set[str] = set()  # rows on their way into or out of memory, or out of the cache
         self._changing: list[tuple[str, ...]] = []
-        self._grown = True
-        self.damaged: dict[str, str] = {}
 
     def recover(self) -> list[CachedFile]:
-        """Load what the last mount had not sent, and remove data files that no row names.
+        """Load what the last mount had not sent; clean rows stay where they are, however many.
 
-        A dirty row without a data file means damage: it stays, is reported, and is not served.
+        A dirty row whose data file is missing, short or unreadable is set aside: kept and listed,
+        and not served.
 
         Returns:
             The dirty files, to be queued.
         """
-        numbers = self._index.numbers()
-        for number in self._disk.data_numbers():
-            if number not in numbers:
-                self._disk.remove_data(number)
         recovered = []
         for row in self._index.dirty():
             try:
-                file = CachedFile(row, self._disk, self._index, self._clock)
+                file = self._open(row)
             except CacheDamaged as exc:
-                log.error("unsent data of %s cannot be read: %s", row.path, exc)
-                self.damaged[row.path] = str(exc)
+                log.error("unsent data of %s cannot be read, it is set aside: %s", row.path, exc)
+                self._index.set_aside(row, str(exc))
                 continue
+            file.check_copy()
             with self._lock:
                 self._by_path[row.path] = file
                 self._uses[file] = 0
+            file.counted(0)
             recovered.append(file)
         return recovered
+
+    def damaged(self) -> list[DamagedRow]:
+        """Unsent data that cannot be read; also of earlier mounts."""
+        return self._index.damaged()
 
     def peek(self, path: str) -> CachedFile | None:
         """The file at `path` if it is in use or dirty, without taking it into use."""
@@ -142,9 +150,10 @@ class FileTable:
             if not added:
                 if stored.generation != stored.stored_generation:
                     raise NodeExists(path)
-                stale = stored.number  # a copy of a node that is gone
+                stale = stored  # a copy of a node that is gone
                 stored = self._index.replace(row, self._disk.create_data)
-                self._disk.remove_data(stale)
+                self._disk.remove_data(stale.number)
+                self.space.freed(stale.present_bytes)
             return self._load(stored)
 
     def use(self, path: str) -> CachedFile | None:
@@ -179,18 +188,39 @@ class FileTable:
                 self._uses[file] += 1
                 return file
         try:
-            file = CachedFile(row, self._disk, self._index, self._clock)
+            file = self._open(row)
+            file.counted(row.present_bytes)
         except CacheDamaged:
             if row.generation != row.stored_generation:
                 raise
             log.warning("cached copy of %s is damaged; it is fetched again", row.path)
             self._disk.create_data(row.number)
-            file = CachedFile(row, self._disk, self._index, self._clock)
+            file = self._open(row)
+            file.counted(row.present_bytes)
             file.forget_all()
+        file.check_copy()
         with self._lock:
             self._by_path[row.path] = file
             self._uses[file] = 1
         return file
+
+    def _open(self, row: FileRow) -> CachedFile:
+        return CachedFile(row, self._disk, self._index, self._clock, self.space)
+
+    @contextmanager
+    def _cold_row(self, path: str) -> Iterator[bool]:
+        """Have the row of a file that is not in memory to oneself, if it is in nobody's hands."""
+        with self._lock:
+            entered = not self._must_wait(path) and path not in self._by_path
+            if entered:
+                self._busy.add(path)
+        try:
+            yield entered
+        finally:
+            if entered:
+                with self._lock:
+                    self._busy.discard(path)
+                    self._lock.notify_all()
 
     def share(self, file: CachedFile) -> None:
         """Use a file that somebody else has in use already."""
@@ -222,19 +252,22 @@ class FileTable:
                 return
             path = file.path
             del self._uses[file]
-            if detached:
+            if file in self._detached:
                 self._detached.remove(file)
             elif self._by_path.get(path) is file:
                 del self._by_path[path]
             self._busy.add(path)
-            self._grown = True
         try:
             try:
                 file.save()
             finally:
                 file.close()
-            if detached:
-                self._disk.remove_data(file.number)
+                file.uncounted()
+                self._evictor.row_is_cold()
+            if (
+                detached
+            ):  # not while its row stands: a crash may bring the name back (decision 0005)
+                self._evictor.sweep()
         finally:
             with self._lock:
                 self._busy.discard(path)
@@ -243,37 +276,16 @@ class FileTable:
     # -- space ----------------------------------------------------------------------------------
 
     def used_bytes(self) -> int:
-        """Bytes of files in the cache, as of their last save."""
-        return self._index.used_bytes()
+        """Bytes that the cached files take at this moment."""
+        return self.space.used_bytes
 
     def evict(self) -> None:
-        """Give up clean files that nobody uses, least recently used first, down to the limit."""
-        with self._lock:
-            grown, self._grown = self._grown, False
-        if not grown:
-            return
-        excess = self._index.used_bytes() - self._limit_bytes
-        if excess > 0:
-            for path, size in self._index.clean_by_age():
-                if excess <= 0:
-                    return
-                if self._drop(path):
-                    excess -= size
+        """Give up what is over the budget, and remove what is left over."""
+        self._evictor.restore_budget()
 
     def drop_clean(self, path: str) -> int:
         """Forget clean data at and below `path` that nobody uses; returns how many files."""
-        rows = self._index.clean_by_age()
-        return sum(self._drop(row_path) for row_path, _ in rows if uris.is_below(row_path, path))
-
-    def _drop(self, path: str) -> bool:
-        """Drop the row and the data of a clean file, unless it is in memory."""
-        with self._row_busy(path):
-            if self.peek(path) is not None:
-                return False
-            number = self._index.delete_clean(path)
-            if number is not None:
-                self._disk.remove_data(number)
-            return number is not None
+        return self._evictor.drop_clean(path)
 
     # -- names ----------------------------------------------------------------------------------
 
@@ -286,14 +298,39 @@ class FileTable:
                 file.path = uris.replace_prefix(path, source, destination)
                 self._by_path[file.path] = file
 
+    def take_name(self, file: CachedFile, path: str, *, in_use: bool) -> bool:
+        """Give a file another name in memory, within `changing_names`.
+
+        Args:
+            file: the file.
+            path: a name that no file in memory has.
+            in_use: also when somebody uses it.
+
+        Returns:
+            False when somebody does, or the name is taken.
+        """
+        with self._lock:
+            if (self._uses.get(file, 0) and not in_use) or path in self._by_path:
+                return False
+            del self._by_path[file.path]
+            file.path = path
+            self._by_path[path] = file
+            return True
+
+    def knows(self, path: str) -> bool:
+        """Whether there is a file of that name here, in memory or not."""
+        return self.peek(path) is not None or self._index.find(path) is not None
+
     def detached(self, path: str) -> None:
         """The file at `path` has lost its name (already in the index); handles go on using it."""
+        file = self.peek(path)
+        if file is None:
+            return
+        file.detach()  # first: whoever releases it from now on takes its data file away, too
         with self._lock:
-            file = self._by_path.pop(path, None)
-            if file is not None:
+            if self._by_path.get(path) is file:
+                del self._by_path[path]
                 self._detached.append(file)
-        if file is not None:
-            file.detach()
 
     def reattached(self, file: CachedFile, *, node_is_there: bool) -> None:
         """The name of a detached file comes back (R9); see `FileCore.reattach`.
@@ -325,6 +362,14 @@ class FileTable:
         """The files without a name whose node is, or was, at `path`."""
         with self._lock:
             return [file for file in self._detached if file.path == path]
+
+    def use_detached(self, path: str) -> list[CachedFile]:
+        """The same, each taken into use: pay it back with `release`."""
+        with self._lock:
+            files = [file for file in self._detached if file.path == path]
+            for file in files:
+                self._uses[file] += 1
+            return files
 
     @contextmanager
     def changing_names(self, *paths: str) -> Iterator[None]:
@@ -377,3 +422,5 @@ class FileTable:
         for file in files:
             file.save()
             file.close()
+            file.uncounted()
+        self._evictor.sweep()

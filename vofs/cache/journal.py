@@ -56,7 +56,13 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
-    """A node that is unlinked here and not yet deleted there."""
+    """A node that is unlinked here and not yet deleted there.
+
+    Attributes:
+        path: its name.
+        token: the version that was unlinked.  A length without digest and date is that of a PUT of
+            ours that broke on a service that truncates: no longer node is anybody else's (R2).
+    """
 
     path: str
     token: VersionToken
@@ -83,9 +89,7 @@ class Journal:
     def advance(self, intent: Intent) -> Intent:
         """Commit the new step or job of a standing intent."""
         with self._index.transaction() as connection:
-            connection.execute(
-                "UPDATE intent SET detail=? WHERE id=?", (_encode(intent), intent.number)
-            )
+            advance_intent(connection, intent)
         return intent
 
     def forget(self, intent: Intent) -> None:
@@ -123,6 +127,11 @@ class Journal:
         """The node is gone, or was replaced."""
         with self._index.transaction() as connection:
             connection.execute("DELETE FROM tombstone WHERE path=?", (path,))
+
+
+def advance_intent(connection: sqlite3.Connection, intent: Intent) -> None:
+    """Within the transaction that carries a part of the change out: this step comes next."""
+    connection.execute("UPDATE intent SET detail=? WHERE id=?", (_encode(intent), intent.number))
 
 
 def end_intent(connection: sqlite3.Connection, intent: Intent) -> None:

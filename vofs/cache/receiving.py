@@ -8,62 +8,127 @@ mixes two versions (R12).
 from __future__ import annotations
 
 from collections import deque
-from copy import deepcopy
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from vofs.cache.clock import Clock
+from vofs.cache.content import Content
+from vofs.cache.demand import Demand
 from vofs.cache.disk import Disk
-from vofs.cache.filecore import FileCore
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
+from vofs.cache.space import Need, Space
+from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
-from vofs.core.errors import VofsError
-from vofs.core.filestate import Claim, FileState
+from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
+from vofs.core.filestate import Claim
 from vofs.core.nodes import VersionToken
+from vofs.core.patience import TimedOutSpans
+from vofs.core.spans import Span, SpanSet
 
 FAILURES_KEPT = 16
+WHOLE = 1 << 63  # behind the end of any file
 
 
-class Receiving(FileCore):
+class Receiving(Content, Demand):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
-        super().__init__(row, disk, index, clock)
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
+        super().__init__(row, disk, index, clock, space)
         self._failures: deque[tuple[int, Claim, VofsError]] = deque(maxlen=FAILURES_KEPT)
         self._failure_count = 0
         self._pattern = fetchplan.ReadPattern()
+        self._filling = 0
+        self._moved_at: dict[Claim, float] = {}  # when bytes last came for a live claim
+        self._timed_out = TimedOutSpans()
 
     def claim_missing(
-        self, start: int, end: int, *, ranges: bool
+        self, start: int, end: int, *, ranges: bool, ahead: bool = True
     ) -> tuple[list[Claim], VersionToken | None]:
         """Claim what is missing for a read of [start, end), and what is wise to fetch with it.
 
+        Args:
+            start: first byte.
+            end: one past the last.
+            ranges: whether the service serves ranges.
+            ahead: whether more may be fetched than is missing (R24).
+
         Returns:
             The new claims, empty when others download it all, and the version they want.
+
+        Raises:
+            TransferCorrupted: what comes is another thing each time (R13).
         """
         with self.lock:
+            self._require_good()
+            claims: list[Claim] = []
             free = self.state.unclaimed(start, end)
-            if not free:
-                return [], self.state.base
-            size, wanted = self.state.size, free[0][0]
-            span, self._pattern = fetchplan.plan(self._pattern, wanted, end, size, ranges=ranges)
-            return self.state.claim(*span), self.state.base
+            if free:
+                spans, self._pattern = fetchplan.plan(
+                    self._pattern, free[0][0], end, self.state.size, ranges=ranges,
+                    most=self._space.ahead_bytes() if ahead else 0,
+                )  # fmt: skip
+                claims = [claim for span in spans for claim in self.state.claim(*span)]
+                self._moved_at.update(dict.fromkeys(claims, self._clock.monotonic()))
+                self._wanted.update(dict.fromkeys(claims, 0))
+                self._space.downloading(self.number, True)
+            self._want(start, end)
+            return claims, self.state.base
+
+    @contextmanager
+    def filling(self) -> Iterator[None]:
+        """Keep all that is here, and all that comes, until the block ends: an upload needs it."""
+        with self.lock:
+            self._filling += 1
+            pin = self.state.pin(0, WHOLE)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._filling -= 1
+                self.state.unpin(pin)
 
     def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
         """Store downloaded bytes where they are still wanted, and wake who waits for them.
 
         Returns:
-            False when the claim is dead and the download of no more use.
+            False when the claim is dead and the download of no more use, or when there is no room
+            and nobody waits for these bytes, or for what follows them.
+
+        Raises:
+            CacheFull: there is no room for what an upload needs.
         """
-        with self.lock:
+        need = self._need_of(offset, offset + len(chunk))
+        with self._space.reserved(len(chunk), need) as granted, self.lock:
+            if not granted:  # what somebody waits for may be further on in the same reply
+                awaited = self.state.is_pinned(offset + len(chunk), claim.end)
+                return awaited and self.state.is_live(claim)
             spans = self.state.acceptable(claim, offset, offset + len(chunk))
             view = memoryview(chunk)
             for start, end in spans:
                 self._data.write(start, view[start - offset : end - offset])
-            self.state.accepted(spans)
-            self.progress_at = self._clock.monotonic()
+            self._arrived(claim, spans)
+            self._came_for(claim, spans)
+            self._note_progress(claim)
             self.lock.notify_all()
             return self.state.is_live(claim)
+
+    def _need_of(self, start: int, end: int) -> Need:
+        """Who needs [start, end)."""
+        with self.lock:
+            if self._filling:
+                return Need.KEPT
+            return Need.AWAITED if self.state.is_pinned(start, end) else Need.AHEAD
+
+    def _note_progress(self, claim: Claim) -> None:
+        """Bytes came for `claim`, wanted or not.  Lock held."""
+        self.progress_at = self._clock.monotonic()
+        self._moved_at[claim] = self.progress_at
+        self._timed_out.moved(claim.start, claim.end)
+
+    def _drop(self, base: VersionToken) -> None:
+        super()._drop(base)
+        self._ahead = SpanSet()
 
     def first_gap(self, claims: list[Claim]) -> int:
         """The first byte of the claims that has not come yet, or their end."""
@@ -74,9 +139,22 @@ class Receiving(FileCore):
             return claims[-1].end
 
     def release_claim(self, claim: Claim, failure: VofsError | None) -> None:
-        """Give a claim up; with a failure, every waiter for its bytes gets that."""
+        """Give a claim up; with a failure, every waiter for its bytes gets that.
+
+        What befell the download of a version that is gone is nobody's failure any more.
+        Bytes that are still held back go with a failure; without one, who brought them vouches.
+        """
         with self.lock:
+            if self._held and self._held[0][0] is claim:
+                if failure is None:
+                    self._release_held()
+                self._held = []
+            if not self.state.is_live(claim):
+                failure = None
             self.state.release(claim)
+            self._space.downloading(self.number, self.state.claimed)
+            self._moved_at.pop(claim, None)
+            self._wanted.pop(claim, None)
             if failure is not None:
                 self._failure_count += 1
                 self._failures.append((self._failure_count, claim, failure))
@@ -88,33 +166,63 @@ class Receiving(FileCore):
         with self.lock:
             return self._failure_count
 
-    def wait_for(self, start: int, end: int, failures_before: int, timeout_s: float) -> bool:
-        """Wait until [start, end) is present, or nobody is downloading any more.
+    def wait_for(self, start: int, end: int, failures_before: int, patience: Patience) -> None:
+        """Wait until it is worth looking for [start, end) again.
 
-        The timeout counts from the last byte of progress (behaviours.md row 13): a slow download
+        That is when it is present, or nobody downloads the rest any more.  The timeout counts from
+        the last byte of the transfer that is waited for (behaviours.md row 13): a slow download
         that moves is no failure.
 
-        Returns:
-            True when it is worth looking again, False when nothing moved for `timeout_s`.
-
         Raises:
+            RemoteTimeout: nothing moved for the timeout, or not for a reader of the same bytes a
+                moment ago; the transfer goes on.
+            StrictTimeout: the time for the whole operation is over.
             VofsError: a download of these bytes failed after `failures_before`.
         """
         entered_at = self._clock.monotonic()
         with self.lock:
+            for gap in self.state.gaps(start, end):
+                if self._timed_out.refuse(*gap, entered_at):
+                    raise RemoteTimeout(f"{self.path}: still no byte")
             while gaps := self.state.gaps(start, end):
-                for count, claim, failure in self._failures:
-                    wanted = any(claim.start < last and first < claim.end for first, last in gaps)
-                    if count > failures_before and wanted:
-                        raise failure
+                self._raise_failure(gaps, failures_before)
                 if not self.state.claimed:
-                    break
-                quiet_since = max(entered_at, self.progress_at)
-                remaining = quiet_since + timeout_s - self._clock.monotonic()
-                if remaining <= 0:
-                    return False
-                self.lock.wait(remaining)
-            return True
+                    return
+                now = self._clock.monotonic()
+                quiet_until = self._quiet_since(gaps, entered_at) + patience.timeout_s
+                until = min(quiet_until, patience.until or quiet_until)
+                if now >= until or patience.given_up():
+                    self._give_up(gaps, now, patience)
+                polled = patience.given_up is not never
+                self.lock.wait(min(until - now, POLL_S) if polled else until - now)
+
+    def _raise_failure(self, gaps: list[Span], failures_before: int) -> None:
+        for count, claim, failure in self._failures:
+            wanted = any(claim.start < last and first < claim.end for first, last in gaps)
+            if count > failures_before and wanted:
+                raise failure
+
+    def _quiet_since(self, gaps: list[Span], entered_at: float) -> float:
+        """Since when nothing has come from any transfer that is to bring a part of `gaps`."""
+        return max(
+            [entered_at]
+            + [
+                moved_at
+                for claim, moved_at in self._moved_at.items()
+                if any(claim.start < last and first < claim.end for first, last in gaps)
+            ]
+        )
+
+    def _give_up(self, gaps: list[Span], now: float, patience: Patience) -> None:
+        """End a wait without the bytes."""
+        if patience.given_up():
+            raise RemoteTimeout(f"{self.path}: the process that reads it is being killed")
+        if patience.until is not None and now >= patience.until:
+            raise StrictTimeout(f"{self.path}: not read in time; the download goes on")
+        self._timed_out.add(gaps, now)
+        raise RemoteTimeout(
+            f"{self.path}: no byte for {patience.timeout_s:g} s; the download goes on"
+        )
 
     def revalidate(self, token: VersionToken, mtime_ns: int) -> bool:
         """Compare with the version the service has now; drop clean bytes of another one.
@@ -132,23 +240,6 @@ class Receiving(FileCore):
                     self.state.base = token
                     self._save()
                 return True
-            fresh = deepcopy(self.state)
-            fresh.rebase(token)
-            self._take_new_data_file(fresh)
+            self._take_new_version(token)
             self.mtime_ns = mtime_ns
-            self.lock.notify_all()
             return False
-
-    def _take_new_data_file(self, state: FileState) -> None:
-        """R12: a new version is a new data file, whose number was never used.
-
-        The row is replaced first; when that fails, the file stays as it was.  Lock held.
-        """
-        row = replace(self._row(state), whole=state.is_whole)
-        stored = self._index.replace(row, self._disk.create_data)
-        old_number, old_data = self.number, self._data
-        self.number, self.state, self._row_whole = stored.number, state, row.whole
-        self._data = self._disk.open_data(stored.number, create=False)
-        self._data.truncate(state.size)
-        old_data.close()
-        self._disk.remove_data(old_number)

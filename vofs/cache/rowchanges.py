@@ -26,6 +26,25 @@ def insert_file(
     return file_row(connection, stored), bool(added)
 
 
+def save_file(connection: sqlite3.Connection, row: FileRow) -> bool:
+    """Within a transaction: replace all that is known of one file but its path.
+
+    Returns:
+        Whether there is a row.
+    """
+    assignments = ", ".join(f"{name.strip()}=?" for name in COLUMNS.split(",")[2:])
+    changed = connection.execute(
+        f"UPDATE file SET {assignments} WHERE number=?", (*values(row)[1:], row.number)
+    ).rowcount
+    connection.execute("DELETE FROM span WHERE number=?", (row.number,))
+    if changed:
+        connection.executemany(
+            "INSERT INTO span VALUES (?, ?, ?, ?)",
+            [(row.number, start, stop, dirty) for start, stop, dirty in row.spans],
+        )
+    return changed > 0
+
+
 def set_base(connection: sqlite3.Connection, number: int, base: VersionToken) -> None:
     """Within a transaction: the file's next upload replaces the version `base`."""
     connection.execute(
@@ -56,12 +75,17 @@ def rename_files(connection: sqlite3.Connection, source: str, destination: str) 
     """
     if source == destination:
         return
-    below = f"{source}/"
     moved = connection.execute(
         "SELECT number, path FROM file WHERE path=? OR (path >= ? AND path < ?)",
-        (source, below, f"{source}0"),  # "0" is the character after "/"
+        (source, *below(source)),
     ).fetchall()
     for number, path in moved:
         target = destination + path[len(source) :]
         delete_file(connection, target)
         connection.execute("UPDATE file SET path=? WHERE number=?", (target, number))
+
+
+def below(path: str) -> tuple[str, str]:
+    """The range of all paths below `path`; "0" is the character after "/"."""
+    stem = path.rstrip("/")
+    return f"{stem}/", f"{stem}0"

@@ -10,31 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from vofs.cache.putrecord import PutRecord, put_record
 from vofs.core.nodes import VersionToken
 
 COLUMNS = (
     "number, path, size, backing_end, generation, stored_generation, whole, base_length, base_md5,"
     " base_date_ms, base_md5_proves, mtime_ns, mode, put_generation, put_size, put_md5, state,"
-    " error, attempts, put_detail, durable_generation, losses"
+    " error, attempts, put_detail, durable_generation, losses, present_bytes, used_at"
 )
 MARKS = ", ".join("?" for _ in COLUMNS.split(",")[1:])  # for all values but the number
-
-
-@dataclass(frozen=True, slots=True)
-class PutRecord:
-    """R2: a PUT that began and whose end is not known.
-
-    Attributes:
-        generation: the generation that was being sent.
-        size: its bytes.
-        md5: their hex MD5, known once the whole body has left, else None.
-        detail: JSON, what else must be known of it after a crash; "" for nothing.
-    """
-
-    generation: int
-    size: int
-    md5: str | None = None
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +39,8 @@ class FileRow:
         attempts: how many uploads failed in a row.
         durable_generation: the generation that fsync(2) brought to the disk, -1 for none (R5).
         losses: how many power losses the cache had seen when the bytes could last be trusted (R5).
+        present_bytes: space that the data file takes, as of the last save.
+        used_at: when it was used last, in the ticks of `Space`.
     """
 
     number: int
@@ -74,11 +60,27 @@ class FileRow:
     durable_generation: int = -1
     losses: int = 0
     spans: tuple[tuple[int, int, bool], ...] = ()
+    present_bytes: int = 0
+    used_at: int = 0
 
-    @property
-    def present_bytes(self) -> int:
-        """How many bytes of the file are here."""
-        return self.size if self.whole else sum(stop - start for start, stop, _ in self.spans)
+
+@dataclass(frozen=True, slots=True)
+class DamagedRow:
+    """Unsent data that cannot be read, or not all of it.
+
+    Attributes:
+        number: names the data file.
+        path: what the file was called.
+        size: its size in bytes.
+        reason: why it cannot be read.
+        spans: (start, end, dirty) of what was here.
+    """
+
+    number: int
+    path: str
+    size: int
+    reason: str
+    spans: tuple[tuple[int, int, bool], ...]
 
 
 def token_columns(
@@ -110,6 +112,7 @@ def values(row: FileRow) -> tuple[object, ...]:
         row.path, row.size, row.backing_end, row.generation, row.stored_generation, row.whole,
         *token_columns(row.base), row.mtime_ns, row.mode, *put, row.state, row.error, row.attempts,
         "" if row.put is None else row.put.detail, row.durable_generation, row.losses,
+        row.present_bytes, row.used_at,
     )  # fmt: skip
 
 
@@ -117,13 +120,11 @@ def file_row(connection: sqlite3.Connection, row: tuple[Any, ...]) -> FileRow:
     """The value of one fetched row, with its spans."""
     (number, path, size, backing_end, generation, stored, whole, *base) = row[:11]
     mtime_ns, mode, put_generation, put_size, put_md5, state, error, attempts, *more = row[11:]
-    put_detail, durable_generation, losses = more
+    put_detail, durable_generation, losses, *held = more
     spans = connection.execute("SELECT start, stop, dirty FROM span WHERE number=?", (number,))
-    put = None
-    if put_generation is not None:
-        put = PutRecord(put_generation, put_size, put_md5, put_detail)
+    put = put_record(put_generation, put_size, put_md5, put_detail)
     return FileRow(
         number, path, size, backing_end, generation, stored, bool(whole), token_of(base),
         mtime_ns, mode, put, state, error, attempts, durable_generation, losses,
-        tuple((start, stop, bool(dirty)) for start, stop, dirty in spans),
+        tuple((start, stop, bool(dirty)) for start, stop, dirty in spans), *held,
     )  # fmt: skip

@@ -30,17 +30,19 @@ CREATE TABLE file (
     mode INTEGER,                           -- permission bits asked for at creation
     put_generation INTEGER,                 -- R2: a PUT of this generation began
     put_size INTEGER,
-    put_md5 TEXT,                           -- of its body, once the whole of it has left
+    put_md5 TEXT,                           -- of its body, before the last of it leaves
     state TEXT NOT NULL DEFAULT '',         -- '', 'failed' or 'conflict'
     error TEXT NOT NULL DEFAULT '',         -- the last error of an upload
     attempts INTEGER NOT NULL DEFAULT 0,
     put_detail TEXT NOT NULL DEFAULT '',    -- JSON: what else is known of that PUT
     durable_generation INTEGER NOT NULL DEFAULT -1, -- fsync(2) brought this one to the disk (R5)
     losses INTEGER NOT NULL DEFAULT 0,      -- power losses up to which its bytes can be trusted
-    present_bytes INTEGER NOT NULL DEFAULT 0, -- as of the last save
-    used_at INTEGER NOT NULL DEFAULT 0       -- counts saves: the order of use
+    present_bytes INTEGER NOT NULL DEFAULT 0, -- what its data file takes, as of the last save
+    used_at INTEGER NOT NULL DEFAULT 0       -- the order of use, see space.py
 );
-CREATE INDEX file_by_use ON file (used_at);
+-- clean rows from the longest unused on, with what their data files take
+CREATE INDEX file_by_use ON file (used_at, present_bytes)
+    WHERE generation = stored_generation;
 -- what a mount loads before it answers, however large the cache (R8)
 CREATE INDEX file_unsent ON file (number) WHERE generation != stored_generation;
 -- spans of files that are not whole: appended by each write, rewritten when the file is saved
@@ -52,9 +54,21 @@ CREATE TABLE intent (id INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL, det
 -- R9: a node that was unlinked while open and is still to be deleted
 CREATE TABLE tombstone (path TEXT PRIMARY KEY, length INTEGER NOT NULL, md5 TEXT,
     date_ms INTEGER, md5_proves INTEGER NOT NULL) WITHOUT ROWID;
+-- R1: a PUT to this path broke on a service that truncates, and may still spoil the next one
+CREATE TABLE broken_put (path TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
+-- R13: what we stored lately, and what it replaced: JSON, kept until that can be no lag any more
+CREATE TABLE own_version (path TEXT PRIMARY KEY, until_ns INTEGER NOT NULL,
+    detail TEXT NOT NULL) WITHOUT ROWID;
 -- unsent data that cannot be read: set aside, with the row it had; its data file stays
 CREATE TABLE damaged (number INTEGER PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL,
     reason TEXT NOT NULL, spans TEXT NOT NULL);
+-- data files to be removed: their rows are gone, and nothing unsent is in them
+CREATE TABLE leftover (number INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+CREATE TRIGGER file_gone AFTER DELETE ON file
+    WHEN OLD.number NOT IN (SELECT number FROM damaged)
+    BEGIN INSERT OR REPLACE INTO leftover VALUES (OLD.number, OLD.present_bytes); END;
+CREATE TRIGGER file_back AFTER INSERT ON file
+    BEGIN DELETE FROM leftover WHERE number = NEW.number; END;
 """
 
 MIGRATIONS = {
@@ -65,8 +79,20 @@ ALTER TABLE file ADD COLUMN put_detail TEXT NOT NULL DEFAULT '';
 ALTER TABLE file ADD COLUMN durable_generation INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE file ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX file_unsent ON file (number) WHERE generation != stored_generation;
+CREATE TABLE broken_put (path TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE own_version (path TEXT PRIMARY KEY, until_ns INTEGER NOT NULL,
+    detail TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE damaged (number INTEGER PRIMARY KEY, path TEXT NOT NULL, size INTEGER NOT NULL,
     reason TEXT NOT NULL, spans TEXT NOT NULL);
+DROP INDEX file_by_use;
+CREATE INDEX file_by_use ON file (used_at, present_bytes)
+    WHERE generation = stored_generation;
+CREATE TABLE leftover (number INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);
+CREATE TRIGGER file_gone AFTER DELETE ON file
+    WHEN OLD.number NOT IN (SELECT number FROM damaged)
+    BEGIN INSERT OR REPLACE INTO leftover VALUES (OLD.number, OLD.present_bytes); END;
+CREATE TRIGGER file_back AFTER INSERT ON file
+    BEGIN DELETE FROM leftover WHERE number = NEW.number; END;
 INSERT INTO meta VALUES ('losses', '1');
 UPDATE file SET losses = 1 WHERE generation != stored_generation;
 """,

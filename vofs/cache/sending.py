@@ -7,15 +7,18 @@ makes the file clean.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
-from vofs.cache.filecore import BLOCK, FileCore
+from vofs.cache.evictable import Evictable
+from vofs.cache.filecore import BLOCK
 from vofs.cache.index import Index
-from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.putrecord import PutFate, PutRecord
+from vofs.cache.rows import FileRow
+from vofs.cache.space import Space
+from vofs.cache.waiting import POLL_S, never
 from vofs.core.errors import (
     ProtocolViolation,
     RemoteFailed,
@@ -28,15 +31,18 @@ from vofs.core.errors import (
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Life, Upload
 from vofs.core.nodes import VersionToken
+from vofs.core.spans import Span
 
 
-class Sending(FileCore):
+class Sending(Evictable):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
-    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock) -> None:
-        super().__init__(row, disk, index, clock)
+    def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
+        super().__init__(row, disk, index, clock, space)
+        self.conflict_kept = False  # its conflict stays until somebody does something about it
         self.answered_failures = 0  # in a row, of a service that was there to answer
         self._put_before: PutRecord | None = row.put
+        self.arrived_at = clock.monotonic()  # when the service accepted what is not yet believed
 
     def queue(self) -> bool:
         """Mark the file as due for upload.
@@ -55,7 +61,13 @@ class Sending(FileCore):
         with self.lock:
             return self.state.cut_ticket() if self.state.is_whole else None
 
-    def begin_put(self, ticket: Ticket, *, durable: bool) -> None:
+    def take_back(self, spans: list[Span]) -> None:
+        """R6: what was filled in there did not come from the base version; it is missing again."""
+        with self.lock:
+            self.state.take_back(spans)
+            self._save(whole=self.state.is_whole)
+
+    def begin_put(self, ticket: Ticket, *, durable: bool, after_broken: bool = False) -> None:
         """R2: note in the index that the first body byte is about to leave.
 
         From now on the node may be torn, so every byte that was fetched to fill holes is needed:
@@ -64,25 +76,63 @@ class Sending(FileCore):
         Args:
             ticket: the upload.
             durable: also bring the data to the disk first (services that truncate).
+            after_broken: a PUT to this path broke before, see `PutRecord`.
         """
         if durable:
             self.sync_data()
         with self.lock:
+            if durable:
+                self._is_durable(ticket.generation)
             self._put_before = self.put
-            self.put = PutRecord(ticket.generation, ticket.size)
+            self.put = PutRecord(
+                ticket.generation, ticket.size, after_broken=after_broken,
+                transaction=None if self.put is None else self.put.transaction,
+            )  # fmt: skip
             self._save(whole=self.state.is_whole, durable=durable)
 
-    def body_left(self, md5: str) -> None:
-        """The whole body has left; with its MD5 a lost answer can be settled by looking."""
+    def body_read(self, md5: str) -> None:
+        """The last of the body is about to leave; by its MD5 the whole is known again.
+
+        Args:
+            md5: hex, of the whole body.
+        """
         with self.lock:
             if self.put is not None:
                 self.put = replace(self.put, md5=md5)
                 self._index.put_started(self.number, self.put, durable=False)
 
-    def ticket_chunks(self, ticket: Ticket) -> Iterator[bytes]:
-        """The bytes of the ticket in order, whatever is written meanwhile (R3)."""
-        for offset in range(0, ticket.size, BLOCK):
-            end = min(offset + BLOCK, ticket.size)
+    @property
+    def transaction(self) -> tuple[str, int] | None:
+        """The put transaction that an upload of this file began, see `PutRecord`."""
+        with self.lock:
+            return None if self.put is None else self.put.transaction
+
+    def transaction_began(self, transaction: tuple[str, int] | None) -> None:
+        """An upload in segments began, or None: is over, without success."""
+        with self.lock:
+            assert self.put is not None
+            self.put = replace(self.put, transaction=transaction)
+            self._index.put_started(self.number, self.put, durable=False)
+
+    def segment_stored(self, upto: int) -> None:
+        """The service has the ticket's bytes below `upto`: nobody asks for them again."""
+        with self.lock:
+            self.state.sent(upto)
+
+    def ticket_chunks(
+        self, ticket: Ticket, start: int = 0, stop: int | None = None, *, keep: bool = False
+    ) -> Iterator[bytes]:
+        """The bytes of the ticket in order, whatever is written meanwhile (R3).
+
+        Args:
+            ticket: the upload.
+            start: first byte.
+            stop: one past the last byte; None: all.
+            keep: they may be asked for again, until `segment_stored`.
+        """
+        last = ticket.size if stop is None else stop
+        for offset in range(start, last, BLOCK):
+            end = min(offset + BLOCK, last)
             with self.lock:
                 if self.state.ticket != ticket:
                     raise TransferError("the upload was taken back")
@@ -90,7 +140,8 @@ class Sending(FileCore):
                 for (start, stop), from_aside in self.state.ticket_sources(offset, end):
                     source = self._aside if from_aside and self._aside else self._data
                     parts.append(source.read(start, stop - start))
-                self.state.sent(end)
+                if not keep:
+                    self.state.sent(end)
                 self.progress_at = self._clock.monotonic()
                 self.lock.notify_all()
             yield parts[0] if len(parts) == 1 else b"".join(parts)
@@ -102,6 +153,19 @@ class Sending(FileCore):
             self.state.stored(token)
             self._upload_ended(None, keep_put=False)
 
+    def arrived(self, md5: str) -> None:
+        """The service accepted the upload, but a broken one before it may still spoil it (R1).
+
+        Args:
+            md5: of what was sent.
+        """
+        with self.lock:
+            assert self.put is not None
+            self.state.not_stored(Event.DOUBT)
+            self.put = replace(self.put, md5=md5, fate=PutFate.ARRIVED)
+            self.arrived_at = self._clock.monotonic()
+            self._upload_ended(None, keep_put=True)
+
     def not_stored(self, event: Event, failure: VofsError, *, began: bool) -> None:
         """The upload ended with RETRY, DOUBT or FAIL.
 
@@ -112,62 +176,14 @@ class Sending(FileCore):
         """
         with self.lock:
             self.state.not_stored(event)
-            if not began:
+            if not began and self.put is not None and self.put.transaction is None:
                 self.put = self._put_before
+            elif event is not Event.DOUBT and self.put is not None:
+                self.put = replace(self.put, fate=PutFate.OVER)
             self._upload_ended(failure, keep_put=True)
 
-    def settle_if_sent(self, token: VersionToken) -> bool:
-        """A PUT is in doubt: when the service holds just what it sent, it arrived.
-
-        Returns:
-            False when `token` is neither what the PUT sent nor what this file holds now.
-        """
-        with self.lock:
-            put, generation = self.put, self.state.generation
-        known = put is not None and put.md5 is not None
-        ours = known and put is not None and (put.size, put.md5) == (token.length, token.md5)
-        unchanged_since = ours and put is not None and put.generation == generation
-        if not unchanged_since and self._digest_at(generation, token) != token.md5:
-            if put is None or not ours:
-                return False
-            generation = put.generation  # it arrived, and was changed here afterwards
-        with self.lock:
-            self.confirmed_at = self._clock.monotonic()
-            self.state.stored_after_all(token, generation)
-            self._upload_ended(None, keep_put=False)
-            return True
-
-    def _digest_at(self, generation: int, token: VersionToken) -> str:
-        """Hex MD5 of the content, taken block by block; "" when it changed or has another size.
-
-        Takes the lock for each block only.
-        """
-        if token.md5 is None:
-            return ""
-        digest = hashlib.md5(usedforsecurity=False)
-        for offset in range(0, token.length, BLOCK):
-            with self.lock:
-                state = self.state
-                if state.generation != generation or state.size != token.length:
-                    return ""
-                if not state.is_whole:
-                    return ""
-                digest.update(self._data.read(offset, min(BLOCK, token.length - offset)))
-        with self.lock:
-            same = self.state.generation == generation and self.state.size == token.length
-        return digest.hexdigest() if same else ""
-
-    def settle_as_lost(self) -> None:
-        """An earlier PUT is in doubt no longer: it did not arrive, and is sent again.
-
-        It stays on record: a node that is shorter than it is our torn PUT (R2).
-        """
-        with self.lock:
-            self.state.apply(Event.RESEND)
-            self._upload_ended(None, keep_put=True)
-
     def give_up(self, event: Event, failure: VofsError) -> None:
-        """Before any ticket: CONFLICT or FAIL; kept, listed, never sent by itself."""
+        """Before any ticket: FAIL; kept, listed, never sent by itself."""
         with self.lock:
             self.state.apply(event)
             self._upload_ended(failure, keep_put=True)
@@ -181,24 +197,41 @@ class Sending(FileCore):
         self.error = "" if failure is None else f"{type(failure).__name__}: {failure}"
         self.attempts = 0 if failure is None else self.attempts + 1
         answered = isinstance(failure, RemoteFailed | ProtocolViolation | TransferCorrupted)
-        self.answered_failures = self.answered_failures + 1 if answered else 0
+        if answered:
+            self.answered_failures += 1
+        elif failure is not None or not keep_put:
+            self.answered_failures = 0
         if not keep_put:
             self.put = None
         if self._aside is not None and self.state.ticket is None:
             self._aside.close()
             self._aside = None
+        self._account()
+        if (
+            self.state.may_forget and self.put is None
+        ):  # all of it: what was dirty is listed nowhere
+            self._unlisted = True
+            self._offer_again()
         try:
             self._save()
         finally:
             self.lock.notify_all()
 
-    def wait_stored(self, generation: int, timeout_s: float, *, moving: bool = False) -> bool:
+    def wait_stored(
+        self,
+        generation: int,
+        timeout_s: float,
+        *,
+        moving: bool = False,
+        given_up: Callable[[], bool] = never,
+    ) -> bool:
         """Wait until the changes up to `generation` are on the service, or the upload failed.
 
         Args:
             generation: what is waited for.
             timeout_s: how long; after it the upload goes on by itself.
             moving: the timeout counts from the last progress, not from the call.
+            given_up: whether the process that waits is being killed (R19): as if the time ran out.
 
         Returns:
             False when the time ran out; a file that has lost its name has nothing to wait for.
@@ -218,9 +251,9 @@ class Sending(FileCore):
                     return True
                 since = max(began, self.progress_at) if moving else began
                 remaining = since + timeout_s - self._clock.monotonic()
-                if remaining <= 0:
+                if remaining <= 0 or given_up():
                     return False
-                self.lock.wait(remaining)
+                self.lock.wait(remaining if given_up is never else min(remaining, POLL_S))
             return True
 
     def replaces(self, token: VersionToken) -> None:

@@ -1,7 +1,8 @@
 """How the bytes of a ticket get to the service, and what proves that they arrived (R7).
 
-Files without bytes go through `EmptyFiles` where the service takes no empty PUT; all others are one
-PUT.  The proof is, best first: the digest in the reply, the node's digest and length, its length.
+Files without bytes go through `EmptyFiles` where the service takes no empty PUT, large ones through
+`Segments` where it has transactions; all others are one PUT.  The proof is, best first: the digest
+in the reply, the node's digest and length, its length.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import EmptyFiles
-from vofs.core.attributes import version_token
-from vofs.core.errors import RemoteUnavailable, TransferCorrupted
+from vofs.cache.segments import Segments
+from vofs.core.errors import CacheError, RemoteUnavailable, TransferCorrupted, VofsError
 from vofs.core.filestate import Ticket
 from vofs.core.nodes import VersionToken
 from vofs.remote.api import PutReceipt, Remote
@@ -27,19 +29,18 @@ class Storing:
     Args:
         remote: the service.
         empty: stores files without bytes.
+        segments: stores large ones.
     """
 
-    def __init__(self, remote: Remote, empty: EmptyFiles) -> None:
-        self._remote, self._empty = remote, empty
+    def __init__(self, remote: Remote, empty: EmptyFiles, segments: Segments) -> None:
+        self._remote, self._empty, self._segments = remote, empty, segments
 
-    def store(self, file: CachedFile, ticket: Ticket, *, distrust_reply: bool) -> VersionToken:
+    def store(self, file: CachedFile, ticket: Ticket) -> VersionToken:
         """Send the ticket and return the version that it is proved to be.
 
         Args:
             file: the file.
             ticket: what is sent.
-            distrust_reply: a PUT of this name broke before on a service that truncates: the
-                digest in the reply is the stream's, not the file's, so the bytes are read back.
 
         Raises:
             TransferCorrupted: something else arrived.
@@ -50,27 +51,26 @@ class Storing:
         if ticket.size == 0 and not caps.empty_put:
             self._empty.store(file.path, existed=ticket.base is not None)
             return VersionToken(0, None, None, caps.atomic_put)
-        digest = hashlib.md5(usedforsecurity=False)
-        receipt = self._remote.put_bytes(file.path, _body(file, ticket, digest), ticket.size)
-        md5 = digest.hexdigest()
-        proof = self.read_back(file.path) if distrust_reply else self._proof(file.path, receipt)
-        _check_proof(file.path, proof, ticket.size, md5)
+        sent = self._segments.store(file, ticket)
+        if sent is None:
+            digest = hashlib.md5(usedforsecurity=False)
+            receipt = self._remote.put_bytes(file.path, _body(file, ticket, digest), ticket.size)
+            sent = receipt, digest.hexdigest()
+        receipt, md5 = sent
+        _check_proof(file.path, self._proof(file.path, receipt), ticket.size, md5)
         return VersionToken(ticket.size, md5, None, caps.atomic_put)
 
-    def read_back(self, path: str) -> PutReceipt:
-        """What the service really holds at `path`, by reading it."""
-        node = self._remote.get_node(path)
-        digest = hashlib.md5(usedforsecurity=False)
-        with self._remote.open_bytes(path, 0, node.length, version_token(node)) as source:
-            for chunk in source.chunks():
-                digest.update(chunk)
-        return PutReceipt(digest.hexdigest(), node.length)
-
     def _proof(self, path: str, receipt: PutReceipt) -> PutReceipt:
-        """The reply's word; without a digest the node's, where node documents do not lag."""
+        """The reply's word; without a digest the node's, where node documents do not lag.
+
+        The bytes have left: a look that fails leaves the upload in doubt, whatever the reason.
+        """
         if receipt.md5 is not None or self._remote.capabilities.listing_lags:
             return receipt
-        node = self._remote.get_node(path)
+        try:
+            node = self._remote.get_node(path)
+        except VofsError as exc:
+            raise RemoteUnavailable(f"{path}: sent, but not to be seen: {exc}", sent=True) from exc
         return PutReceipt(node.md5, node.length)
 
 
@@ -88,8 +88,15 @@ def _check_proof(path: str, proof: PutReceipt, size: int, md5: str) -> None:
 
 
 def _body(file: CachedFile, ticket: Ticket, digest: hashlib._Hash) -> Iterator[bytes]:
-    """The ticket's bytes; when all have left, their digest is put on record."""
+    """The ticket's bytes; before the last of them leave, the digest of all is put on record.
+
+    A service that has the whole body then never holds a version that a restart takes for foreign.
+    """
+    left = ticket.size
     for chunk in file.ticket_chunks(ticket):
         digest.update(chunk)
+        left -= len(chunk)
+        if not left:
+            with suppress(CacheError):  # a begun PUT is never broken off (R1)
+                file.body_read(digest.hexdigest())
         yield chunk
-    file.body_left(digest.hexdigest())

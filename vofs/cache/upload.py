@@ -14,11 +14,9 @@ leaves the file's state, its row and the service in a combination that a kill at
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
-from vofs.cache.doubt import Doubts
+from vofs.cache.doubt import Doubts, OnStored
 from vofs.cache.emptyfile import EmptyFiles
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.outcome import Outcome, is_final
@@ -26,6 +24,8 @@ from vofs.cache.storing import Storing
 from vofs.cache.tombstones import Tombstones
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
+    CacheDamaged,
+    CacheFull,
     ContentLost,
     NodeNotFound,
     RemoteTimeout,
@@ -36,7 +36,8 @@ from vofs.core.errors import (
 )
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Upload
-from vofs.core.nodes import NodeInfo, NodeKind
+from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
+from vofs.core.spans import Span
 from vofs.remote.api import Remote
 
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
@@ -49,11 +50,13 @@ class Uploader:
         remote: the service.
         fetcher: fills holes.
         tombstones: what must go before something is stored under its name.
-        empty: stores files without bytes.
+        empty: finishes what it began.
+        storing: sends a ticket.
+        doubts: settles what broke.
         clock: for times.
         confirm_s: how long a confirmation of the service's version is good (--attr-ttl).
-        settle_s: how long a broken PUT must have left no trace (R1).
-        on_stored: told the path of a file that arrived.
+        keeps_conflicts: nothing is done about a conflict (--on-conflict fail).
+        on_stored: told what arrived: the path, the version there before, the version now.
     """
 
     def __init__(
@@ -62,18 +65,20 @@ class Uploader:
         fetcher: Fetcher,
         tombstones: Tombstones,
         empty: EmptyFiles,
+        storing: Storing,
+        doubts: Doubts,
         clock: Clock,
         *,
         confirm_s: float,
-        settle_s: float,
-        on_stored: Callable[[str], None],
+        keeps_conflicts: bool,
+        on_stored: OnStored,
     ) -> None:
         self._remote, self._fetcher, self._tombstones = remote, fetcher, tombstones
         self._empty, self._clock = empty, clock
         self._confirm_s = confirm_s
-        self._on_stored = on_stored
-        self._storing = Storing(remote, empty)
-        self._doubts = Doubts(remote, clock, settle_s)
+        self._keeps_conflicts, self._on_stored = keeps_conflicts, on_stored
+        self._storing = storing
+        self._doubts = doubts
 
     def upload(self, file: CachedFile) -> Outcome:
         """Send what `file` holds; see the module's docstring.
@@ -84,59 +89,127 @@ class Uploader:
             if file.upload_state is Upload.IN_DOUBT:
                 waiting = self._doubts.settle(file)
                 if waiting is not None or not file.is_dirty:
-                    return waiting or self._arrived(file)
+                    return waiting or Outcome()
             if not file.queue():
                 return Outcome(contact=False)
-            return self._send(file)
+            return self._doubts.wait_until_quiet(file.path) or self._send(file)
         except RemoteUnavailable as exc:
             file.note_failure(exc)
             return Outcome(exc, retry_after_s=exc.retry_after_s)
         except (UploadConflict, VersionChanged, ContentLost) as exc:
             conflict = exc if isinstance(exc, UploadConflict) else UploadConflict(str(exc))
-            file.give_up(Event.CONFLICT, conflict)
+            file.conflicted(conflict, kept=self._keeps_conflicts)
             return Outcome(conflict, final=True)
         except VofsError as exc:
-            if not is_final(exc, file.answered_failures + 1):
+            if not file.is_dirty:
+                return Outcome()  # stored, and only its row is behind: a full disk
+            # What is in doubt stays so until its fate is known (R1).
+            queued = file.upload_state is Upload.QUEUED
+            if not queued or not is_final(exc, file.answered_failures + 1):
                 file.note_failure(exc)
                 return Outcome(exc)
             file.give_up(Event.FAIL, exc)
             return Outcome(exc, final=True)
 
-    def _arrived(self, file: CachedFile) -> Outcome:
-        self._on_stored(file.path)
-        return Outcome()
-
     def _send(self, file: CachedFile) -> Outcome:
         self._tombstones.bury_from_inside(file.path)
         self._empty.finish(file.path)
+        if file.is_uncertain:  # R5: whole first, as long as its base version can be had
+            self._fill(file)
+            raise UploadConflict(f"{file.path}: its last changes may be lost with the power")
         self._confirm_base(file)
         ticket = self._whole_ticket(file)
         atomic = self._remote.capabilities.atomic_put
-        broke_before = file.provenance[1] is not None
+        provisional = self._doubts.is_provisional(file.path)
         try:
-            file.begin_put(ticket, durable=not atomic)
-            token = self._storing.store(file, ticket, distrust_reply=broke_before and not atomic)
-        except RemoteUnavailable as exc:
-            event = Event.DOUBT if exc.sent else Event.RETRY
-            file.not_stored(event, exc, began=exc.sent)
-            return Outcome(exc, retry_after_s=exc.retry_after_s)
-        except VofsError as exc:
-            final = is_final(exc, file.answered_failures + 1)
-            file.not_stored(Event.FAIL if final else Event.RETRY, exc, began=not atomic)
-            return Outcome(exc, final=final)
-        except Exception as exc:  # a defect, or a library's: the PUT may have begun
-            file.not_stored(Event.DOUBT, RemoteUnavailable(repr(exc), sent=True), began=True)
+            file.begin_put(ticket, durable=not atomic, after_broken=provisional)
+            token = self._storing.store(file, ticket)
+        except Exception as exc:
+            return self._not_stored(file, exc)
+        return self._stored(file, ticket, token, provisional=provisional)
+
+    def _not_stored(self, file: CachedFile, failure: Exception) -> Outcome:
+        """What an upload that failed leaves: nothing, something to be looked at, or its traces.
+
+        Raises:
+            UploadConflict: another node has the name by now.
+            Exception: `failure` itself, when it is a defect.
+        """
+        match failure:
+            case RemoteUnavailable(sent=False):
+                file.not_stored(Event.RETRY, failure, began=False)
+                return Outcome(failure, retry_after_s=failure.retry_after_s)
+            case RemoteUnavailable():
+                file.not_stored(Event.DOUBT, failure, began=True)
+                self._doubts.broke(file.path)
+                return Outcome(failure, retry_after_s=failure.retry_after_s)
+            case UploadConflict():  # another node appeared where an empty one was to be made
+                file.not_stored(Event.RETRY, failure, began=False)
+                raise failure
+            case CacheFull() | CacheDamaged():  # broken off on our side, and broken all the same
+                self._doubts.broke(file.path)
+                file.not_stored(Event.DOUBT, failure, began=True)
+                return Outcome(failure)
+            case VofsError():
+                return self._refused(file, failure)
+            case _:  # a defect, or a library's: the PUT may have begun
+                unknown = RemoteUnavailable(repr(failure), sent=True)
+                file.not_stored(Event.DOUBT, unknown, began=True)
+                self._doubts.broke(file.path)
+                raise failure
+
+    def _refused(self, file: CachedFile, failure: VofsError) -> Outcome:
+        """The service answered that it did not take the upload, or took something else."""
+        final = is_final(failure, file.answered_failures + 1)
+        replaced = self._is_other_kind(file.path)
+        event = Event.FAIL if final and not replaced else Event.RETRY
+        file.not_stored(event, failure, began=not self._remote.capabilities.atomic_put)
+        if replaced:
+            raise UploadConflict(f"{file.path} is no file on the service now") from failure
+        return Outcome(failure, final=final)
+
+    def _stored(
+        self, file: CachedFile, ticket: Ticket, token: VersionToken, *, provisional: bool
+    ) -> Outcome:
+        """The service proved to have the ticket, as version `token`."""
+        try:
+            self._on_stored(file.path, ticket.base, token)  # first: lag is understood from now on
+        except Exception as exc:  # it is there, but not noted: a look will recognise it
+            file.not_stored(Event.DOUBT, RemoteTimeout(f"{file.path}: {exc}"), began=True)
             raise
+        if provisional:
+            assert token.md5 is not None  # sent by a PUT, whose bytes were hashed
+            file.arrived(token.md5)
+            return self._doubts.settle(file) or Outcome()
         file.stored(token)
-        return self._arrived(file)
+        return Outcome()
 
     def _whole_ticket(self, file: CachedFile) -> Ticket:
         for _ in range(TRIES_TO_BE_WHOLE):
-            self._fetcher.fill(file, inside=True)
+            self._fill(file)
             ticket = file.cut_ticket()
             if ticket is not None:
                 return ticket
         raise RemoteTimeout(f"{file.path}: its holes change faster than they can be filled")
+
+    def _fill(self, file: CachedFile) -> None:
+        """R6: what is missing comes from the base version, or the upload ends here."""
+        holes = file.gaps
+        self._fetcher.fill(file, inside=True)
+        if holes and not self._remote.capabilities.atomic_put:
+            self._confirm_filling(file, holes)
+
+    def _confirm_filling(self, file: CachedFile, holes: list[Span]) -> None:
+        """R6: what has just been filled came from the base version.
+
+        Where a reply proves its version to the second only (cavern), another version of the same
+        length may have slipped in: the node's date says it to the millisecond.
+        """
+        try:
+            self._confirm_base(file, anew=True)
+        except VofsError:
+            file.take_back(holes)
+            raise
 
     # -- what the service has -------------------------------------------------------------------
 
@@ -146,14 +219,27 @@ class Uploader:
         except NodeNotFound:
             return None
 
-    def _confirm_base(self, file: CachedFile) -> None:
+    def _is_other_kind(self, path: str) -> bool:
+        """After a refusal: whether another kind of node has the name by now."""
+        try:
+            node = self._look(path)
+        except VofsError:
+            return False
+        return node is not None and node.kind is not NodeKind.DATA
+
+    def _confirm_base(self, file: CachedFile, *, anew: bool = False) -> None:
         """R11: the node is still the version that our changes are based on.
+
+        Args:
+            file: the file.
+            anew: ask, however fresh the last confirmation is.
 
         Raises:
             UploadConflict: it is another one; ours is kept.
         """
         base, put, confirmed_at = file.provenance
-        if self._clock.monotonic() - confirmed_at <= self._confirm_s and put is None:
+        fresh = self._clock.monotonic() - confirmed_at <= self._confirm_s
+        if fresh and put is None and not anew:
             return
         node = self._look(file.path)
         if node is None:

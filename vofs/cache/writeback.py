@@ -1,13 +1,8 @@
 """When uploads run: the queue's threads.
 
 Workers take what `core.uploadqueue` says is due and let `Uploader` do it; one scheduler executes
-tombstones and intents that wait.  What is due when:
-
-* a file whose last change was flushed, or whose last handle closed, at once;
-* creation and truncation alone at release, or 5 s after the last change (R4);
-* a dirty file held open after 60 s of quiet, or 10 minutes (R3);
-* between two uploads of one file lies twice the last one's duration, `vofs flush` and
-  `--fsync remote` excepted (R3).
+tombstones and intents that wait.  A file whose last change was flushed, or whose last handle was
+closed, is due at once; `too_early_s` says when one that is still open is.
 
 The threads only repeat `step`: who calls that himself needs none.
 
@@ -22,21 +17,19 @@ from collections.abc import Callable
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.conflicts import Conflicts
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.outcome import Outcome
 from vofs.cache.threads import Threads
 from vofs.cache.upload import Uploader
-from vofs.core.errors import CacheDamaged, RemoteUnavailable
+from vofs.core.errors import CacheDamaged, RemoteUnavailable, UploadConflict
 from vofs.core.lifecycle import Upload
-from vofs.core.uploadqueue import UploadQueue
+from vofs.core.uploadqueue import CREATED_DELAY_S, UploadQueue, too_early_s
 from vofs.locks import Level, OrderedLock
 
 log = logging.getLogger(__name__)
 
-CREATED_DELAY_S = 5.0
-IDLE_DELAY_S = 60.0
-HELD_OPEN_S = 600.0
 BUSY_DELAY_S = 0.1
 TICK_S = 0.5
 
@@ -46,6 +39,7 @@ class WriteBack:
 
     Args:
         uploader: does one upload.
+        conflicts: ends what an upload ran into.
         table: keeps dirty files.
         gate: keeps uploads out of names that are being changed.
         clock: for due times.
@@ -57,6 +51,7 @@ class WriteBack:
     def __init__(
         self,
         uploader: Uploader,
+        conflicts: Conflicts,
         table: FileTable,
         gate: PathGate,
         clock: Clock,
@@ -65,7 +60,8 @@ class WriteBack:
         workers: int,
         housekeeping: Callable[[], None],
     ) -> None:
-        self._uploader, self._table, self._gate, self._clock = uploader, table, gate, clock
+        self._uploader, self._conflicts = uploader, conflicts
+        self._table, self._gate, self._clock = table, gate, clock
         self._housekeeping = housekeeping
         self._lock = OrderedLock(Level.WRITEBACK)
         self._queue = UploadQueue()
@@ -83,7 +79,9 @@ class WriteBack:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, file: CachedFile, *, flushed: bool, urgent: bool = False) -> None:
+    def submit(
+        self, file: CachedFile, *, flushed: bool, urgent: bool = False, delay_s: float = 0.0
+    ) -> None:
         """A file has something to send.
 
         Args:
@@ -91,6 +89,7 @@ class WriteBack:
             flushed: its bytes are complete (close, unmount, user): send now.  Otherwise it was
                 created, truncated or written and is still open.
             urgent: before all others, and whatever puts it off.
+            delay_s: of a flushed file: not before so many seconds have passed.
         """
         if not file.is_dirty or file.is_detached:
             return
@@ -99,7 +98,7 @@ class WriteBack:
             self._files[file.number] = file
             if flushed:
                 self._flushed.add(file.number)
-            due_at = now if flushed else now + CREATED_DELAY_S
+            due_at = now + (delay_s if flushed else CREATED_DELAY_S)
             self._queue.schedule(file.number, due_at, urgent=urgent)
             self._lock.notify_all()
 
@@ -185,25 +184,27 @@ class WriteBack:
         early = self._too_early_s(number, file)
         if early > 0:
             return Outcome(waits=True, retry_after_s=early, contact=False)
+        if file.upload_state is Upload.CONFLICT:
+            return self._conflicts.resolve(file, None)
         path = file.path
         if not self._gate.try_enter(path):
             return Outcome(waits=True, retry_after_s=BUSY_DELAY_S, contact=False)
         try:
             if file.path != path:  # renamed between the two lines above
                 return Outcome(waits=True, retry_after_s=0.0, contact=False)
-            return self._uploader.upload(file)
+            outcome = self._uploader.upload(file)
         finally:
             self._gate.leave(path)
+        if isinstance(outcome.failure, UploadConflict):  # outside the gate: it is held for that
+            outcome = self._conflicts.resolve(file, outcome.failure)
+        return outcome
 
     def _too_early_s(self, number: int, file: CachedFile) -> float:
         """Seconds that a file which is still open and not flushed has to wait."""
         with self._lock:
             if number in self._flushed:
                 return 0.0
-        writers, quiet_s, dirty_s, has_bytes = file.writing(self._clock.monotonic())
-        if not writers or dirty_s >= HELD_OPEN_S:
-            return 0.0
-        return (IDLE_DELAY_S if has_bytes else CREATED_DELAY_S) - quiet_s
+        return too_early_s(*file.writing(self._clock.monotonic()))
 
     def _finish(self, number: int, file: CachedFile, outcome: Outcome, took_s: float) -> None:
         now = self._clock.monotonic()

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vofs import __version__
+from vofs.core.conflicts import OnConflict
 from vofs.core.errors import UsageError
 
 PERSONALITIES = ("vault", "cavern")
@@ -118,6 +119,8 @@ def _add_behaviour(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--allow-other", action="store_true", help="other users may look in")
     group.add_argument("--timeout", type=_seconds, default=30.0, metavar="S",
                        help="wait without progress (%(default)s)")  # fmt: skip
+    group.add_argument("--strict-timeout", action="store_true",
+                       help="EAGAIN for a read that takes longer than --timeout")  # fmt: skip
     group.add_argument("--close-wait", type=_seconds, default=30.0, metavar="S",
                        help="how long close waits for the upload (%(default)s)")  # fmt: skip
     group.add_argument("--fsync", choices=("local", "remote"), default="local",
@@ -128,6 +131,11 @@ def _add_behaviour(group: argparse._ArgumentGroup) -> None:
                        help="names stay missing so long (%(default)s)")  # fmt: skip
     group.add_argument("--settle", type=_seconds, default=60.0, metavar="S",
                        help="quiet after a broken upload (%(default)s)")  # fmt: skip
+    group.add_argument("--prefetch", choices=("on", "off"), default="on",
+                       help="download before it is asked for (%(default)s)")  # fmt: skip
+    group.add_argument("--on-conflict", choices=[choice.value for choice in OnConflict],
+                       default=OnConflict.KEEP_BOTH.value,
+                       help="a file changed here and on the service (%(default)s)")  # fmt: skip
     group.add_argument("--uid", type=int, default=os.getuid(), help="owner (yours)")
     group.add_argument("--gid", type=int, default=os.getgid(), help="group (yours)")
     group.add_argument("--umask", type=_octal, default=0, help="bits not shown, octal (0)")

@@ -10,6 +10,8 @@ import hashlib
 import logging
 import os
 import random
+import secrets
+import socket
 import ssl
 import sys
 import tempfile
@@ -26,6 +28,7 @@ from vofs.cli import daemon
 from vofs.cli.arguments import parse, spelled
 from vofs.cli.mounts import check_mount_point, wait_until_mounted
 from vofs.core.attributes import MountOwner
+from vofs.core.conflicts import OnConflict
 from vofs.core.errnos import exit_code_of
 from vofs.core.errors import (
     MountUnusable,
@@ -43,7 +46,8 @@ from vofs.core.retrypolicy import RetryPolicy
 from vofs.core.uris import ServiceUri, node_uri, parse_vospace
 from vofs.mount import binding
 from vofs.mount.options import MountOptions
-from vofs.mount.session import Session, requesting_process
+from vofs.mount.requester import Requester
+from vofs.mount.session import Session
 from vofs.remote.api import Remote
 from vofs.remote.credentials import (
     Anonymous,
@@ -155,11 +159,13 @@ def _mount(options: Namespace, mount_point: Path, word: daemon.Word, stack: Exit
     settings = _settings(
         options, service, mount_point, cache_dir.absolute(), control_dir, read_only=read_only
     )
+    requester = Requester(binding.request_context, binding.request_interrupted)
     session = Session(
         settings,
         remote,
         SystemClock(),
-        thread_group=requesting_process(binding.request_context),
+        thread_group=requester.thread_group,
+        given_up=requester.given_up,
         credential=_phrase(credential),
     )
     notice = ""
@@ -258,15 +264,28 @@ def _settings(
         threads=not options.nothreads,
         debug=options.debug,
         timeout_s=options.timeout,
+        strict_timeout=options.strict_timeout,
+        prefetch=options.prefetch == "on",
         close_wait_s=options.close_wait,
         fsync_remote=options.fsync == "remote",
         attr_ttl_s=options.attr_ttl,
         negative_ttl_s=options.negative_ttl,
         settle_s=options.settle,
+        on_conflict=OnConflict(options.on_conflict),
+        host=socket.gethostname(),
+        boot_id=_boot_id(),
         min_free_bytes=options.min_free << 20,
         cache_limit_bytes=options.cache_limit << 20,
         upload_workers=options.max_flush_threads,
     )
+
+
+def _boot_id() -> str:
+    """What the kernel calls this boot (R5)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # then every mount counts as one after a reboot: more is checked, nothing lost
+        return f"unknown-{secrets.token_hex(8)}"
 
 
 def _phrase(credential: Credential) -> str:

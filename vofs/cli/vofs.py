@@ -20,13 +20,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from vofs import __version__
+from vofs.cli import cache
 from vofs.cli.client import MountClient, NotMounted, find_mounts
 from vofs.cli.mounts import detach
 from vofs.core.errors import StartError
 
 POLL_S = 0.1
 TIMED_OUT = 124  # as timeout(1) has it
-PERMANENT = frozenset({"failed", "conflict"})
 GIVE_UP_AFTER_S = 30.0
 DAEMON_ENDS_WITHIN_S = 60.0
 
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     unmount.set_defaults(run=_unmount)
     for command in (status, wait, flush, drop, unmount):
         command.add_argument("--json", action="store_true", help="one JSON value on stdout")
+    cache.add_commands(commands)
     return parser
 
 
@@ -89,7 +90,7 @@ def _status(options: argparse.Namespace) -> int:
         if not states:
             print("no VOSpace is mounted")
     uploads = [upload for state in states for upload in state["uploads"]]
-    return int(any(upload["state"] in PERMANENT for upload in uploads))
+    return int(any(upload["permanent"] for upload in uploads))
 
 
 def _print_status(state: dict[str, Any]) -> None:
@@ -99,7 +100,9 @@ def _print_status(state: dict[str, Any]) -> None:
     print(f"credential: {state['credential']}")
     used, limit = cache["used_bytes"] / 1e6, cache["limit_bytes"] / 1e6
     print(f"cache: {cache['directory']}, {used:.1f} of {limit:.0f} MB")
-    failed = [upload for upload in uploads if upload["state"] in PERMANENT]
+    for kept in cache["set_aside"]:
+        print(f"set aside, may hold unsent data: {kept} (vofs cache ls)")
+    failed = [upload for upload in uploads if upload["permanent"]]
     print(f"uploads pending: {len(uploads) - len(failed)}")
     print(f"uploads failed: {len(failed)}")
     if uploads:
@@ -131,7 +134,7 @@ def _wait(options: argparse.Namespace) -> int:
         print(f"vofs: {len(uploads)} uploads are still pending", file=sys.stderr)
     elif code:
         for upload in uploads:
-            if upload["state"] in PERMANENT:
+            if upload["permanent"]:
                 print(f"vofs: {upload['path']}: {upload['error']}", file=sys.stderr)
     return code
 
@@ -146,7 +149,7 @@ def _wait_for_uploads(
         most = 0
         while True:
             uploads = client.status(below)["uploads"]
-            pending = [upload for upload in uploads if upload["state"] not in PERMANENT]
+            pending = [upload for upload in uploads if not upload["permanent"]]
             if not pending:
                 return int(bool(uploads)), uploads
             most = max(most, len(pending))

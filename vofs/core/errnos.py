@@ -48,6 +48,8 @@ ERRNO_OF: Mapping[type[VofsError], int] = MappingProxyType(
         errors.NotSupported: errno.EOPNOTSUPP,
         errors.RemoteUnavailable: errno.EIO,  # as users of sshfs and rclone expect
         errors.RemoteTimeout: errno.ETIMEDOUT,
+        # Only with --strict-timeout: Python's read() takes EAGAIN for the end of the file (R14).
+        errors.StrictTimeout: errno.EAGAIN,
         errors.RemoteFailed: errno.EIO,
         errors.ProtocolViolation: errno.EIO,
         errors.TransferError: errno.EIO,

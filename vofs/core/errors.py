@@ -26,6 +26,7 @@ into a type, and an exit code out of a start that failed.
     |   |-- NotSupported             this service cannot do that at all
     |   |-- RemoteUnavailable        transient: refused, reset, 503 (retry_after_s)
     |   |   `-- RemoteTimeout           no progress within the timeout
+    |   |       `-- StrictTimeout          not done within the timeout, which is strict
     |   |-- RemoteFailed             an answer that is an error and not transient (500)
     |   `-- ProtocolViolation        an answer that the protocol does not allow
     |-- TransferError             bytes did not arrive as they should
@@ -34,6 +35,7 @@ into a type, and an exit code out of a start that failed.
     |-- CacheError                the local side
     |   |-- CacheFull                no room that may be used
     |   |-- CacheDamaged             a local file or index contradicts itself
+    |   |   `-- UnknownIndex            an index of a newer vofs, a damaged one, or none at all
     |   |-- UploadFailed             what was written could not be sent; it is kept
     |   |-- UploadConflict           the service holds a version that is not ours; ours is kept
     |   `-- ContentLost              bytes that exist nowhere any more (R9: ESTALE)
@@ -156,6 +158,10 @@ class RemoteTimeout(RemoteUnavailable):
     """No byte and no answer within the timeout."""
 
 
+class StrictTimeout(RemoteTimeout):
+    """The whole operation took longer than the timeout, and the user wants that to be an error."""
+
+
 class RemoteFailed(RemoteError):
     """The service answered with an error that repeating the request will not cure."""
 
@@ -186,6 +192,10 @@ class CacheFull(CacheError):
 
 class CacheDamaged(CacheError):
     """A data file or the index contradicts itself; it is set aside, never served."""
+
+
+class UnknownIndex(CacheDamaged):
+    """The cache's index cannot be read by this vofs: it is set aside, with its data."""
 
 
 class UploadFailed(CacheError):

@@ -16,7 +16,7 @@ an upload clears dirtiness only for the generation that its ticket was cut from.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from vofs.core.errors import IllegalTransition
@@ -79,6 +79,8 @@ class FileState:
         self.epoch = 0
         self._claims: dict[int, Claim] = {}
         self._next_claim = 0
+        self._pins: dict[int, Span] = {}
+        self._next_pin = 0
         self._sent = 0
         self._aside = SpanSet()
         self._dirty_since_cut = SpanSet()
@@ -154,7 +156,8 @@ class FileState:
         """
         if not self.is_live(claim):
             return []
-        start, end = clip((start, end), (claim.start, min(claim.end, self.backing_end)))
+        first = self._claims[claim.number].start
+        start, end = clip((start, end), (first, min(claim.end, self.backing_end)))
         return self.present.gaps(start, end)
 
     def accepted(self, spans: Iterable[Span]) -> None:
@@ -174,17 +177,73 @@ class FileState:
         self.present = SpanSet()
         self._drop_claims()
 
-    def forget(self, start: int, end: int) -> list[Span]:
-        """Evict [start, end): what is clean there stops being present.
+    def pin(self, start: int, end: int) -> int:
+        """Keep [start, end) here until `unpin`: somebody waits for it and has not read it yet.
 
         Returns:
-            The spans that went; nothing at all while the file is dirty or being sent.
+            What `unpin` wants to know.
         """
-        if self.is_dirty or self.ticket is not None or self.life is not Life.ATTACHED:
+        self._next_pin += 1
+        self._pins[self._next_pin] = start, end
+        return self._next_pin
+
+    def unpin(self, pin: int) -> None:
+        """Whoever waited has read it, or has given up."""
+        del self._pins[pin]
+
+    def is_pinned(self, start: int, end: int) -> bool:
+        """Whether somebody waits for a part of [start, end)."""
+        return any(first < end and start < last for first, last in self._pins.values())
+
+    @property
+    def may_forget(self) -> bool:
+        """Whether what is clean here could be had again from the service.
+
+        Not while an upload runs or is in doubt (R2), has failed, or met another version; and not
+        without a name.
+        """
+        idle = self.upload in (Upload.IDLE, Upload.QUEUED)
+        return self.life is Life.ATTACHED and self.ticket is None and idle and self.base is not None
+
+    def evictable(self, start: int, end: int) -> bool:
+        """Whether [start, end) may be forgotten as a whole: clean, backed, and nobody's."""
+        return (
+            self.may_forget
+            and not self.dirty.overlaps(start, end)
+            and not self.is_pinned(start, end)
+            and not self.present.overlaps(max(start, self.backing_end), end)
+        )
+
+    def forget(self, start: int, end: int) -> list[Span]:
+        """Evict [start, end), if it may go as a whole; it stops being present.
+
+        What a live claim has brought there is claimed no longer, so that it can be fetched again.
+
+        Returns:
+            The spans that went; nothing at all when something of it must stay.
+        """
+        if not self.evictable(start, end):
             return []
         gone = self.present.within(start, end)
         self.present.remove(start, end)
+        if gone:
+            for number, claim in self._claims.items():
+                if claim.start < gone[-1][1] and gone[0][0] < claim.end:
+                    first = min(claim.end, gone[-1][1])
+                    self._claims[number] = replace(claim, start=first)
         return gone
+
+    def take_back(self, spans: Iterable[Span]) -> None:
+        """Downloaded bytes of `spans` are not of the base version after all; dirty ones stay.
+
+        Raises:
+            IllegalTransition: an upload is being made of them.
+        """
+        if self.ticket is not None:
+            raise IllegalTransition("taking back what is being sent")
+        for start, end in spans:
+            self.present.remove(start, end)
+        self.present.update(self.dirty)
 
     def _drop_claims(self) -> None:
         self._claims.clear()
@@ -201,6 +260,11 @@ class FileState:
             return []
         start, end = clip((start, end), (self._sent, self.ticket.size))
         return self._aside.gaps(start, end)
+
+    @property
+    def aside_bytes(self) -> int:
+        """How much the ticket finds in its aside file."""
+        return self._aside.total
 
     def copied_aside(self, spans: Iterable[Span]) -> None:
         """Note that the ticket finds `spans` in its aside file."""
@@ -294,6 +358,23 @@ class FileState:
             self.dirty = SpanSet()
             self.backing_end = self.size
         self.stored_generation = generation
+        self._drop_claims()
+
+    def resolved(self, base: VersionToken | None) -> None:
+        """A conflict is over: all of the file is sent, and nothing is fetched any more (R6, R11).
+
+        Args:
+            base: the version that it is to replace; None: it is a new file.
+
+        Raises:
+            IllegalTransition: there is no conflict, or bytes are missing: their version is gone.
+        """
+        if not self.is_whole:
+            raise IllegalTransition("resolving the conflict of a file with holes")
+        self.apply(Event.RESOLVE)
+        self.base = base
+        self.backing_end = 0
+        self.dirty.add(0, self.size)
         self._drop_claims()
 
     def detach(self) -> None:

@@ -39,6 +39,7 @@ class Event(enum.Enum):
     RESEND = "resend"  # the doubt is settled: our PUT did not arrive
     FAIL = "fail"  # permanent; kept and listed
     CONFLICT = "conflict"  # the service holds somebody else's version
+    RESOLVE = "resolve"  # the conflict is over: it is sent
     DETACH = "detach"  # the name is gone
 
 
@@ -66,5 +67,6 @@ TRANSITIONS: dict[tuple[Upload, Event], Upload] = {
     (Upload.FAILED, Event.QUEUE): Upload.QUEUED,
     (Upload.FAILED, Event.DETACH): Upload.IDLE,
     (Upload.CONFLICT, Event.QUEUE): Upload.CONFLICT,
+    (Upload.CONFLICT, Event.RESOLVE): Upload.QUEUED,
     (Upload.CONFLICT, Event.DETACH): Upload.IDLE,
 }

@@ -3,7 +3,8 @@
 The whole cache reasons in these: which bytes are present, which are dirty, which are missing.
 A `SpanSet` is mutable and never shared between owners; every method costs O(log n + touched).
 
-Invariant: `_starts` and `_ends` are parallel, strictly increasing, and no two spans touch.
+Invariant: `_starts` and `_ends` are parallel, strictly increasing, and no two spans touch;
+`_total` is the sum of all lengths.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ class SpanSet:
     SpanSet([(0, 6), (10, 12)])
     """
 
-    __slots__ = ("_ends", "_starts")
+    __slots__ = ("_ends", "_starts", "_total")
 
     def __init__(self, spans: Iterable[Span] = ()) -> None:
         self._starts: list[int] = []
         self._ends: list[int] = []
+        self._total = 0
         for start, end in spans:
             self.add(start, end)
 
@@ -49,6 +51,8 @@ class SpanSet:
         if first < last:
             start = min(start, self._starts[first])
             end = max(end, self._ends[last - 1])
+            self._total -= sum(self._ends[first:last]) - sum(self._starts[first:last])
+        self._total += end - start
         self._starts[first:last] = [start]
         self._ends[first:last] = [end]
 
@@ -63,6 +67,8 @@ class SpanSet:
         kept = [
             (s, e) for s, e in ((self._starts[first], start), (end, self._ends[last - 1])) if s < e
         ]
+        self._total -= sum(self._ends[first:last]) - sum(self._starts[first:last])
+        self._total += sum(e - s for s, e in kept)
         self._starts[first:last] = [s for s, _ in kept]
         self._ends[first:last] = [e for _, e in kept]
 
@@ -106,17 +112,25 @@ class SpanSet:
             index += 1
         return found
 
+    def first_from(self, position: int) -> Span | None:
+        """The first part of the set at or after `position`: to the end of its span, or None."""
+        index = bisect_right(self._ends, position)
+        if index == len(self._ends):
+            return None
+        return max(position, self._starts[index]), self._ends[index]
+
     def copy(self) -> SpanSet:
         """An independent copy."""
         twin = SpanSet()
         twin._starts = self._starts.copy()
         twin._ends = self._ends.copy()
+        twin._total = self._total
         return twin
 
     @property
     def total(self) -> int:
-        """The number of positions in the set."""
-        return sum(self._ends) - sum(self._starts)
+        """The number of positions in the set, known at any time."""
+        return self._total
 
     @property
     def end(self) -> int:

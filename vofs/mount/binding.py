@@ -58,6 +58,11 @@ def request_context() -> tuple[int, int, int]:
     return int(uid), int(gid), int(pid)
 
 
+def request_interrupted() -> bool:
+    """Whether a signal came for whoever waits for the request that the calling thread serves."""
+    return bool(_fuse()._libfuse.fuse_interrupted())
+
+
 class Adapter:
     """Turns the binding's calls into calls of the boundary, and its values into dictionaries.
 

@@ -64,9 +64,11 @@ class Machinery:
         clock: for times.
         owner: to whom everything belongs.
         close_wait_s: how long close waits for the upload (--close-wait).
+        save_delay_s: how long a new file rests after its close, when nobody waits for its upload.
         timeout_s: how long an operation waits without progress (--timeout).
         fsync_remote: fsync waits for the service (--fsync remote).
         thread_group: the process that the current request comes from.
+        given_up: whether that process is being killed (R19).
     """
 
     service: ServiceUri
@@ -83,9 +85,11 @@ class Machinery:
     clock: Clock
     owner: MountOwner
     close_wait_s: float
+    save_delay_s: float
     timeout_s: float
     fsync_remote: bool
     thread_group: Callable[[], int]
+    given_up: Callable[[], bool]
 
 
 class FileOperations:
@@ -129,6 +133,11 @@ class FileOperations:
             self._parts.rights.require_content(node)
         file = self._parts.table.acquire(node_path, version_token(node), mtime_ns_of(node))
         if not file.is_dirty:
+            try:
+                self._parts.tree.remembered(node_path)
+            except NodeNotFound:  # deleted or renamed while this thread waited for its row
+                self._parts.table.release(file)
+                raise
             file.confirm(self._parts.tree.seen_at(node_path))
         return file
 
@@ -156,7 +165,12 @@ class FileOperations:
                 raise NodeExists(path)
             return self.open(path, flags)
         self._parts.namespace.make_room(node_path)
-        file = self._parts.table.create(node_path, stat.S_IMODE(mode))
+        try:
+            file = self._parts.table.create(node_path, stat.S_IMODE(mode))
+        except NodeExists:  # another thread was faster
+            if access_of(flags).exclusive:
+                raise
+            return self.open(path, flags)
         file.confirm(self._parts.clock.monotonic())
         self._parts.told.forget(node_path)
         handle = self._opened(file, access_of(flags))
@@ -180,10 +194,19 @@ class FileOperations:
         if handle.wrote:
             handle.wrote = False
             handle.file.queue()  # an earlier failure is not this flush's
-            self._parts.writeback.submit(handle.file, flushed=True)
+            self._submit_closed(handle.file)
             handle.flushed_generation = handle.file.generation
         self._wait_for_upload(handle)
         self._report(handle)
+
+    def _submit_closed(self, file: CachedFile) -> None:
+        """Send what was closed; a new file that may be renamed over another at once rests first.
+
+        An editor's temporary name then never reaches the service.
+        """
+        rests = file.is_local and self._parts.close_wait_s <= 0
+        delay_s = self._parts.save_delay_s if rests else 0.0
+        self._parts.writeback.submit(file, flushed=True, delay_s=delay_s)
 
     def _wait_for_upload(self, handle: OpenHandle) -> None:
         """Wait for what is left of --close-wait, if the process that opened the file asks."""
@@ -192,17 +215,18 @@ class FileOperations:
             return
         began = self._parts.clock.monotonic()
         with suppress(UploadFailed, UploadConflict):  # `_report` tells it, once
-            handle.file.wait_stored(handle.flushed_generation, remaining)
+            handle.file.wait_stored(
+                handle.flushed_generation, remaining, given_up=self._parts.given_up
+            )
         handle.waited_s += self._parts.clock.monotonic() - began
 
     def _report(self, handle: OpenHandle) -> None:
         """A permanent error is told once to each handle that wrote, without new bytes too."""
         if not handle.changed or handle.reported:
             return
-        state = handle.file.upload_state
-        if state in (Upload.FAILED, Upload.CONFLICT):
+        if handle.file.is_given_up:
             handle.reported = True
-            failed = UploadFailed if state is Upload.FAILED else UploadConflict
+            failed = UploadFailed if handle.file.upload_state is Upload.FAILED else UploadConflict
             raise failed(handle.file.error)
 
     def fsync(self, fh: int, datasync: int) -> None:
@@ -227,7 +251,9 @@ class FileOperations:
         self._parts.writeback.submit(file, flushed=True, urgent=True)
         handle.wrote = False
         try:
-            stored = file.wait_stored(generation, self._parts.timeout_s, moving=True)
+            stored = file.wait_stored(
+                generation, self._parts.timeout_s, moving=True, given_up=self._parts.given_up
+            )
         except (UploadFailed, UploadConflict):
             handle.reported = True
             raise
@@ -240,7 +266,7 @@ class FileOperations:
         assert isinstance(handle, OpenHandle)
         file = handle.file
         if handle.access.write and file.writer_closed() == 0:
-            self._parts.writeback.submit(file, flushed=True)
+            self._submit_closed(file)
         self._released.noted(file.path)
         self._parts.table.release(file)
 
@@ -248,7 +274,8 @@ class FileOperations:
 
     def read(self, fh: int, size: int, offset: int) -> bytes:
         """Every byte up to the end of the file, or an error; never less (R14)."""
-        return self._parts.fetcher.read(self.handles.readable(fh).file, offset, size)
+        handle = self.handles.readable(fh)
+        return self._parts.fetcher.read(handle.file, offset, size, handle.reader)
 
     def write(self, fh: int, data: bytes, offset: int) -> int:
         """Kept on this machine when this returns; survives a killed daemon (R18)."""

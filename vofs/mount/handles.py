@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.content import Reader
 from vofs.core.errors import UnknownHandle, WrongHandleMode
 from vofs.core.nodes import NodeKind
 from vofs.core.openflags import Access
@@ -55,6 +56,7 @@ class OpenHandle:
         waited_s: seconds that its flushes have waited so far, of --close-wait.
         reported: a permanent upload error was reported to it (R18: once).
         flushed_generation: the file's generation at its last flush of bytes.
+        reader: which content it has read.
     """
 
     file: CachedFile
@@ -65,6 +67,7 @@ class OpenHandle:
     waited_s: float = 0.0
     reported: bool = False
     flushed_generation: int = 0
+    reader: Reader = field(default_factory=Reader)
 
 
 @dataclass(slots=True)

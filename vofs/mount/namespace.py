@@ -19,9 +19,11 @@ from dataclasses import replace
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import RECREATE
 from vofs.cache.journal import Intent, end_intent
+from vofs.cache.putrecord import PutRecord
 from vofs.cache.rowchanges import delete_file
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
+    CacheError,
     ContainerNotEmpty,
     IsAContainer,
     NodeNotFound,
@@ -104,19 +106,20 @@ class Namespace:
         Raises:
             IsAContainer, NodeNotFound, NodeLocked, RemoteError.
         """
-        node = self._parts.tree.lookup(path)
-        if node.kind is NodeKind.CONTAINER:
+        if self._parts.tree.lookup(path).kind is NodeKind.CONTAINER:
             raise IsAContainer(path)
         with self._change(Intent("unlink", path), self._settle_delete) as standing:
             file = self._parts.table.peek(path)
             if file is not None and file.is_local and file.put is None:
                 self._gone_here(standing)
                 return
-            token = version_token(node) if file is None else self._known_version(file)
+            token = self._known_version(path, file)
             self._delete(self._parts.journal.advance(replace(standing, source_token=token)))
 
-    def _known_version(self, file: CachedFile) -> VersionToken | None:
+    def _known_version(self, path: str, file: CachedFile | None) -> VersionToken | None:
         """The version that the service is known to hold; None while a PUT is in doubt."""
+        if file is None:  # asked now: an upload that was waited for has made another version
+            return version_token(self._parts.tree.lookup(path))
         base, put, _ = file.provenance
         return base if put is None else None
 
@@ -162,7 +165,7 @@ class Namespace:
             if file is not None:
                 parts.writeback.forget(file)
             parts.table.forget(path)
-        parts.tree.removed(path)
+            parts.tree.removed(path)
 
     def _settle_delete(self, intent: Intent) -> None:
         """After a lost answer: 404 or another version is done; the same one is not done."""
@@ -187,7 +190,7 @@ class Namespace:
         try:
             token = file.provenance[0]
             if file.put is not None:  # what a PUT in doubt left there is what is unlinked
-                token = self._version_now(path)
+                token = self._version_left_by(file.put, path)
             parts.writeback.forget(file)
             with parts.table.changing_names(path):
                 parts.table.detached(path)
@@ -196,7 +199,10 @@ class Namespace:
         finally:
             parts.gate.release(hold)
 
-    def _version_now(self, path: str) -> VersionToken | None:
+    def _version_left_by(self, put: PutRecord, path: str) -> VersionToken | None:
+        """The version at `path` after a PUT that broke; see `Tombstone.token`."""
+        if not self._parts.remote.capabilities.atomic_put:
+            return VersionToken(put.size, md5_proves=False)
         try:
             return version_token(self._parts.remote.get_node(path))
         except NodeNotFound:
@@ -221,7 +227,7 @@ class Namespace:
         node_is_there = unlinked is not None and unlinked.file in (None, file)
         parts.table.reattached(file, node_is_there=node_is_there)
         parts.tombstones.given_back(file.path)
-        parts.tree.invalidate(file.path)
+        parts.tree.appeared(file.path)
         parts.writeback.submit(file, flushed=False)
 
     # -- the common shape -----------------------------------------------------------------------
@@ -239,8 +245,18 @@ class Namespace:
                 followed = True
                 self._followed.add(standing, hold, settle)
                 raise
+            except CacheError as exc:  # the service may be ahead of the journal: looking helps
+                followed = True
+                self._followed.add(standing, hold, settle)
+                raise Unsettled(
+                    f"{intent.op} of {intent.source} could not be noted: {exc}"
+                ) from exc
             except VofsError:
-                self._parts.journal.forget(standing)
+                try:
+                    self._parts.journal.forget(standing)
+                except CacheError:
+                    followed = True
+                    self._followed.add(standing, hold, settle)
                 raise
         finally:
             if not followed:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import re
 import stat
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.core import uris
@@ -106,11 +107,28 @@ class VOFS(FileOperations):
     def utimens(self, path: str, times: tuple[int, int] | None) -> None:
         """Set times: kept for a file with changes of its own, accepted for all others."""
         self._parts.rights.require_writable_mount()
-        file = self._hidden.get(path) or self._parts.table.peek(self._node_path(path))
-        if file is None:
-            self.getattr(path)
-        elif file.is_dirty:
-            file.set_mtime(self._parts.clock.time_ns() if times is None else times[1])
+        with self._in_use(path) as file:
+            if file is None:
+                self.getattr(path)
+            elif file.is_dirty:
+                file.set_mtime(self._parts.clock.time_ns() if times is None else times[1])
+
+    @contextmanager
+    def _in_use(self, path: str) -> Iterator[CachedFile | None]:
+        """The file at `path` if it is in memory, which it does not leave meanwhile.
+
+        An object that had left would save its row over the changes of the one that came after.
+        """
+        table, file = self._parts.table, self._hidden.get(path)
+        if file is not None:
+            table.share(file)
+        else:
+            file = table.use(self._node_path(path))
+        try:
+            yield file
+        finally:
+            if file is not None:
+                table.release(file)
 
     def chmod(self, path: str, mode: int) -> None:
         """Kept here for a file with changes of its own; rights on the service are not changed yet.
@@ -121,11 +139,11 @@ class VOFS(FileOperations):
             NotSupported: it would change who may read or write on the service.
         """
         self._parts.rights.require_writable_mount()
-        file = self._hidden.get(path) or self._parts.table.peek(self._node_path(path))
-        if file is not None and file.is_dirty:
-            file.set_mode(stat.S_IMODE(mode))
-        elif (self.getattr(path).mode ^ mode) & HELD_BITS:
-            raise NotSupported("chmod: changing rights on the service is not built yet")
+        with self._in_use(path) as file:
+            if file is not None and file.is_dirty:
+                file.set_mode(stat.S_IMODE(mode))
+            elif (self.getattr(path).mode ^ mode) & HELD_BITS:
+                raise NotSupported("chmod: changing rights on the service is not built yet")
 
     def chown(self, path: str, uid: int, gid: int) -> None:
         """To oneself a no-op, else refused: a VOSpace node keeps its owner."""
@@ -272,12 +290,13 @@ class VOFS(FileOperations):
         """
         if not LIBFUSE_NAME.fullmatch(uris.name_of(hidden)):
             raise OperationForbidden(f"names that begin with {HIDDEN} are libfuse's")
-        table, node = self._parts.table, self._parts.tree.lookup(node_path)
-        self._parts.rights.require_removal(node)
+        table, tree = self._parts.table, self._parts.tree
+        self._parts.rights.require_removal(tree.lookup(node_path))
         if not table.in_use(node_path) and not self._released.recently(node_path):
             raise OperationForbidden(f"names that begin with {HIDDEN} are libfuse's")
         file = table.use(node_path)
-        if file is None:
+        if file is None:  # looked up again: what was only here may have arrived meanwhile
+            node = tree.lookup(node_path)
             file = table.acquire(node_path, version_token(node), mtime_ns_of(node))
         self._parts.namespace.detach(node_path)
         self._parts.inodes.name_lost(file)

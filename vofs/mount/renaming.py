@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.gate import Hold
-from vofs.cache.journal import Intent, Tombstone, add_tombstone, end_intent
+from vofs.cache.journal import Intent, Tombstone, add_tombstone, advance_intent, end_intent
 from vofs.cache.rowchanges import delete_file, rename_files, set_base
 from vofs.core import uris
 from vofs.core.attributes import version_token
@@ -30,6 +30,7 @@ from vofs.core.errors import (
     CacheError,
     ContainerNotEmpty,
     IsAContainer,
+    NodeBusy,
     NodeNotFound,
     NotAContainer,
     RemoteUnavailable,
@@ -124,16 +125,17 @@ class Renaming:
         noticed (R11).  Under a tombstone there is none: the upload executes that first.
         """
         parts, source = self._parts, file.path
-        parts.tombstones.commit(destination)
         local = parts.table.peek(destination)
         here_alone = local is not None and local.is_local
         is_there = parts.tombstones.find(destination) is None and not here_alone
         base = version_token(replaced) if replaced is not None and is_there else None
         with parts.table.changing_names(source, destination):
             with parts.index.transaction() as connection:
+                unlinked = parts.tombstones.write(connection, destination)
                 rename_files(connection, source, destination)
                 if base is not None:
                     set_base(connection, file.number, base)
+            parts.tombstones.written(unlinked)
             if local is not None:
                 parts.writeback.forget(local)
             parts.tree.removed(source)
@@ -169,6 +171,13 @@ class Renaming:
             self._go_on(intent)
         except Unsettled:
             self._followed.add(parts.journal.find(intent.number), hold, self.recover)
+            raise
+        except NodeNotFound as exc:
+            for file in map(parts.table.peek, (moved.path, destination)):
+                if file is not None and file.put is not None:
+                    raise NodeBusy(
+                        f"{file.path}: whether its upload has arrived is not known yet; try again"
+                    ) from exc
             raise
 
     def _go_on(self, intent: Intent) -> None:
@@ -269,19 +278,22 @@ class Renaming:
                     add_tombstone(connection, waiting)
                 if not intent.aside or waiting is not None:
                     end_intent(connection, intent)
+                else:  # with the names: carried out once more it would drop what they now mean
+                    intent = replace(intent, step="delete")
+                    advance_intent(connection, intent)
             parts.tombstones.consumed(destination)
             parts.table.renamed(source, destination)
-        node = parts.tree.remembered_or_none(source)
-        parts.tree.removed(source)
-        if node is not None:
-            parts.tree.added(replace(node, path=destination))
-        else:
-            parts.tree.invalidate(destination)
+            node = parts.tree.remembered_or_none(source)
+            parts.tree.removed(source)
+            if node is not None:
+                parts.tree.added(replace(node, path=destination))
+            else:
+                parts.tree.appeared(destination)
         if waiting is not None:
             parts.table.moved_aside(destination, intent.aside)
             parts.tombstones.placed(waiting)
         elif intent.aside:
-            self._delete_aside(parts.journal.advance(replace(intent, step="delete")))
+            self._delete_aside(intent)
 
     def _delete_aside(self, intent: Intent) -> None:
         """The last step; when it fails the intent stands and is followed."""

@@ -13,22 +13,35 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from vofs import locks
+from vofs.cache.breaking import BreakingRemote
+from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.conflicts import Conflicts
 from vofs.cache.disk import Disk
+from vofs.cache.doubt import Doubts
 from vofs.cache.emptyfile import RECREATE, EmptyFiles
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.journal import Journal
+from vofs.cache.opening import open_cache
+from vofs.cache.ownversions import CaughtUpRemote, OwnVersions
+from vofs.cache.prefetch import Prefetch
+from vofs.cache.segments import Segments
+from vofs.cache.storing import Storing
 from vofs.cache.threads import SystemThreads, Threads
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.upload import Uploader
+from vofs.cache.waiting import WaitingPlaces, never
 from vofs.cache.writeback import WriteBack
 from vofs.core import uris
+from vofs.core.conflicts import OnConflict
 from vofs.core.errors import NodeBusy, VofsError
+from vofs.core.nodes import VersionToken
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
 from vofs.mount.fileoperations import Machinery
@@ -56,6 +69,7 @@ class Session:
         remote: the service.
         clock: where time comes from.
         thread_group: the process that the calling FUSE request comes from.
+        given_up: whether that process is being killed (R19).
         credential: what `vofs status` says of the credential.
         open_disk: opens the cache directory, with so many bytes to be left free around it.
         threads: where the threads of downloads and uploads come from.
@@ -72,22 +86,27 @@ class Session:
         *,
         thread_group: Callable[[], int],
         credential: str,
+        given_up: Callable[[], bool] = never,
         open_disk: Callable[[Path, int], Disk] = Disk,
         threads: Threads | None = None,
     ) -> None:
         if options.debug:
             locks.checking(True)
-        self._options, self._remote, self._clock = options, remote, clock
+        threads = threads or SystemThreads()
+        self._options, self._clock = options, clock
+        self._remote = BreakingRemote(remote, clock, threads, options.service.root)
         self._leave_uploads = False
         self.left = 0
         self._disk = open_disk(options.cache_dir, options.min_free_bytes)
         try:
             self._disk.lock(clock, options.timeout_s)
-            self._index = self._disk.open_index(remote.capabilities.identity)
+            self._index = open_cache(
+                self._disk, remote.capabilities.identity, options.boot_id, clock
+            )
         except BaseException:
             self._disk.close()
             raise
-        self._wire(thread_group, credential, threads or SystemThreads())
+        self._wire(thread_group, given_up, credential, threads)
         try:
             self._control.listen()
             self._recover()
@@ -95,14 +114,24 @@ class Session:
             self.abandon()
             raise
 
-    def _wire(self, thread_group: Callable[[], int], credential: str, threads: Threads) -> None:
-        options, remote, clock = self._options, self._remote, self._clock
-        gate = PathGate(clock)
+    def _wire(
+        self,
+        thread_group: Callable[[], int],
+        given_up: Callable[[], bool],
+        credential: str,
+        threads: Threads,
+    ) -> None:
+        options, clock = self._options, self._clock
+        self._own = OwnVersions(self._index, clock)
+        remote = self._caught_up()
+        gate, places = PathGate(clock), WaitingPlaces(clock)
         self._journal = Journal(self._index)
         self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
         self._fetcher = Fetcher(
             remote, self._table, gate, clock, threads, workers=options.fetch_workers,
-            timeout_s=options.timeout_s, on_stale=lambda path: self._tree.invalidate(path),
+            places=places, prefetch=Prefetch(clock, on=options.prefetch),
+            timeout_s=options.timeout_s, strict=options.strict_timeout, given_up=given_up,
+            on_stale=lambda path: self._tree.invalidate(path),
         )  # fmt: skip
         self._tombstones = Tombstones(
             remote,
@@ -116,16 +145,26 @@ class Session:
             lambda path: self._tree.removed(path),
         )
         empty = EmptyFiles(remote, self._journal)
+        self._doubts = Doubts(
+            remote, BrokenPuts(self._index, clock), clock, options.settle_s,
+            self._stored,
+        )  # fmt: skip
         uploader = Uploader(
-            remote, self._fetcher, self._tombstones, empty, clock, confirm_s=options.attr_ttl_s,
-            settle_s=options.settle_s, on_stored=lambda path: self._tree.stored(path),
+            remote, self._fetcher, self._tombstones, empty,
+            Storing(remote, empty, Segments(remote, options.segments)), self._doubts, clock,
+            confirm_s=options.attr_ttl_s, keeps_conflicts=options.on_conflict is OnConflict.FAIL,
+            on_stored=self._stored,
+        )  # fmt: skip
+        self._conflicts = Conflicts(
+            remote, self._table, gate, clock, policy=options.on_conflict, host=options.host,
+            on_moved=self._moved,
         )  # fmt: skip
         self._writeback = WriteBack(
-            uploader, self._table, gate, clock, threads, workers=options.upload_workers,
-            housekeeping=self._housekeeping,
+            uploader, self._conflicts, self._table, gate, clock, threads,
+            workers=options.upload_workers, housekeeping=self._housekeeping,
         )  # fmt: skip
         self._tree = Tree(
-            remote, self._table, self._tombstones, clock, attr_ttl_s=options.attr_ttl_s,
+            remote, self._table, self._tombstones, clock, places, attr_ttl_s=options.attr_ttl_s,
             negative_ttl_s=options.negative_ttl_s, timeout_s=options.timeout_s,
         )  # fmt: skip
         self._parts = Parts(
@@ -140,9 +179,20 @@ class Session:
             options.control_dir / "control", options.service.root, status, self._tree, self._table,
             self._writeback, leave=self._leave,
         )  # fmt: skip
-        self._vofs = self._operations(thread_group)
+        self._vofs = self._operations(thread_group, given_up)
 
-    def _operations(self, thread_group: Callable[[], int]) -> VOFS:
+    def _caught_up(self) -> Remote:
+        """The service, as it is once it no longer lags (R13)."""
+        lags = self._remote.capabilities.listing_lags
+        return CaughtUpRemote(self._remote, self._own) if lags else self._remote
+
+    def _stored(self, path: str, old: VersionToken | None, ours: VersionToken) -> None:
+        """An upload arrived at `path`."""
+        if self._remote.capabilities.listing_lags:
+            self._own.stored(path, old, ours)
+        self._tree.appeared(path)
+
+    def _operations(self, thread_group: Callable[[], int], given_up: Callable[[], bool]) -> VOFS:
         options, tree = self._options, self._tree
         rights = Rights(
             tree, options.service.root, read_only=options.read_only,
@@ -165,15 +215,18 @@ class Session:
                 clock=self._clock,
                 owner=options.owner,
                 close_wait_s=options.close_wait_s,
+                save_delay_s=options.save_delay_s,
                 timeout_s=options.timeout_s,
                 fsync_remote=options.fsync_remote,
                 thread_group=thread_group,
+                given_up=given_up,
             )
         )
 
     def _recover(self) -> None:
         """Load dirty files, tombstones and intents; settle the intents if the service answers."""
         recovered = self._table.recover()
+        self._doubts.recover(recovered)
         self._tombstones.recover()
         for intent in self._journal.intents():
             if intent.op == RECREATE:
@@ -189,6 +242,11 @@ class Session:
             self._writeback.submit(file, flushed=True)
         if recovered:
             log.warning("%d files of an earlier mount are sent now", len(recovered))
+
+    def _moved(self, *paths: str) -> None:
+        """Files have changed their names here alone: the tree asks again."""
+        for path in paths:
+            self._tree.invalidate(path)
 
     def _housekeeping(self) -> None:
         self._followed.settle_all()
@@ -214,6 +272,10 @@ class Session:
         """All files in memory, for tests that look at their states."""
         return self._table.files()
 
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the control socket answers to `request`; see `Control.answer`."""
+        return self._control.answer(request)
+
     def _leave(self) -> None:
         self._leave_uploads = True
 
@@ -228,6 +290,7 @@ class Session:
             if self._leave_uploads:
                 self.left = len(self._table.unsent_below("/"))
             else:
+                self._conflicts.all_closed()
                 self.left = self._writeback.drain(self._options.timeout_s)
         except VofsError as exc:
             log.error("the mount ends in disorder: %s", exc)
@@ -248,29 +311,10 @@ class Session:
     def _close(self) -> None:
         try:
             self._table.close()
+            self._disk.sync()
+            self._index.stopped()
         except VofsError as exc:
             log.error("the cache could not be saved: %s", exc)
         self._index.close()
         self._disk.close()
         self._remote.close()
-
-
-def requesting_process(context: Callable[[], tuple[int, int, int]]) -> Callable[[], int]:
-    """The process behind a FUSE request, whose own pid is that of a thread (R19).
-
-    Args:
-        context: fusepy's (uid, gid, pid) of the request.
-    """
-
-    def thread_group() -> int:
-        thread = context()[2]
-        try:
-            with open(f"/proc/{thread}/status", encoding="ascii", errors="replace") as lines:
-                for line in lines:
-                    if line.startswith("Tgid:"):
-                        return int(line.split()[1])
-        except OSError:
-            return thread
-        return thread
-
-    return thread_group

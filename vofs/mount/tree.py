@@ -22,6 +22,7 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.filetable import FileTable
 from vofs.cache.tombstones import Tombstones
+from vofs.cache.waiting import WaitingPlaces
 from vofs.core import uris
 from vofs.core.errors import NodeNotFound, NotAContainer, RemoteTimeout, VofsError
 from vofs.core.nodes import LENGTH, NodeInfo, NodeKind
@@ -35,18 +36,35 @@ def local_node(file: CachedFile) -> NodeInfo:
     return NodeInfo(file.path, NodeKind.DATA, properties)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A node as it was seen.
+
+    Attributes:
+        node: the node.
+        since: when the answer came: from then on it is believed for the time to live.
+        asked_at: when the question was sent: the answer confirms nothing that is younger.
+    """
+
+    node: NodeInfo
+    since: float
+    asked_at: float
+
+
 @dataclass(slots=True)
 class Load:
     """One listing under way, shared by all who want it.
 
     Attributes:
         sequence: the number of the last local change before it began.
+        asked_at: when it began, monotonic seconds.
         nodes: what came.
         failure: why nothing came.
         ended: one of the two is there.
     """
 
     sequence: int
+    asked_at: float
     nodes: list[NodeInfo] = field(default_factory=list)
     failure: VofsError | None = None
     ended: bool = False
@@ -60,6 +78,7 @@ class Tree:
         table: knows files that exist only here.
         tombstones: names that are gone here and not yet there.
         clock: for ages.
+        places: how many may wait for the service.
         attr_ttl_s: seconds for which attributes and listings are believed.
         negative_ttl_s: seconds for which a name stays missing.
         timeout_s: how long to wait for a listing that another thread loads.
@@ -71,17 +90,18 @@ class Tree:
         table: FileTable,
         tombstones: Tombstones,
         clock: Clock,
+        places: WaitingPlaces,
         *,
         attr_ttl_s: float,
         negative_ttl_s: float,
         timeout_s: float,
     ) -> None:
         self._remote, self._table, self._tombstones = remote, table, tombstones
-        self._clock = clock
+        self._clock, self._places = clock, places
         self._attr_ttl_s, self._negative_ttl_s = attr_ttl_s, negative_ttl_s
         self._timeout_s = timeout_s
         self._lock = OrderedLock(Level.TREE)
-        self._nodes: dict[str, tuple[NodeInfo, float]] = {}
+        self._nodes: dict[str, Known] = {}
         self._missing: dict[str, float] = {}
         self._listings: dict[str, tuple[set[str], float]] = {}
         self._loading: dict[str, Load] = {}
@@ -117,9 +137,9 @@ class Tree:
         """
         now = self._clock.monotonic()
         with self._lock:
-            node, at = self._nodes.get(path, (None, 0.0))
-            if node is not None and now - at < self._attr_ttl_s:
-                return node
+            known = self._nodes.get(path)
+            if known is not None and now - known.since < self._attr_ttl_s:
+                return known.node
             if now - self._missing.get(path, float("-inf")) < self._negative_ttl_s:
                 raise NodeNotFound(path)
             names, at = self._listings.get(uris.parent_of(path), (set(), float("-inf")))
@@ -136,10 +156,12 @@ class Tree:
     def _ask(self, path: str) -> NodeInfo:
         """Ask the service; an answer that is older than a change of ours is asked for again."""
         while True:
+            asked_at = self._clock.monotonic()
             with self._lock:
                 started = self._sequence
             try:
-                node = self._remote.get_node(path)
+                with self._places.place(path):
+                    node = self._remote.get_node(path)
             except NodeNotFound:
                 with self._lock:
                     if self._override(path, started) is not True:
@@ -152,7 +174,7 @@ class Tree:
                 if younger is False:
                     raise NodeNotFound(path)
                 if younger is None:
-                    self._nodes[path] = node, self._clock.monotonic()
+                    self._nodes[path] = Known(node, self._clock.monotonic(), asked_at)
                     self._missing.pop(path, None)
                     return node
 
@@ -180,10 +202,21 @@ class Tree:
         """
         if self.lookup(path).kind is not NodeKind.CONTAINER:
             raise NotAContainer(path)
-        # Ours first: a file that is stored between the two is in both, never in neither.
-        ours = [local_node(file) for file in self._table.dirty_children(path)]
-        nodes = {node.name: node for node in (*ours, *self._listed(path))}
+        # Ours before: a file that is stored meanwhile is in both, never in neither.  Ours after:
+        # one that was made meanwhile is there, too, and one that went is not.
+        before = self._local_children(path)
+        nodes = self._without_gone(path, before | {node.name: node for node in self._listed(path)})
+        nodes |= self._local_children(path)
         return [nodes[name] for name in sorted(nodes)]
+
+    def _local_children(self, path: str) -> dict[str, NodeInfo]:
+        return {node.name: node for node in map(local_node, self._table.dirty_children(path))}
+
+    def _without_gone(self, path: str, nodes: dict[str, NodeInfo]) -> dict[str, NodeInfo]:
+        """`nodes` but for those whose last change of ours took them away."""
+        with self._lock:
+            gone = {name for name, (_, there) in self._changes.get(path, {}).items() if not there}
+        return {name: node for name, node in nodes.items() if name not in gone}
 
     def _listed(self, path: str) -> list[NodeInfo]:
         """The children that the service has and that are not unlinked here."""
@@ -192,7 +225,7 @@ class Tree:
             load = self._loading.get(path)
             mine = load is None
             if known is None and load is None:
-                load = self._loading[path] = Load(self._sequence)
+                load = self._loading[path] = Load(self._sequence, self._clock.monotonic())
         if known is not None:
             return known
         assert load is not None
@@ -206,20 +239,21 @@ class Tree:
         found = [self._nodes.get(uris.child_path(path, name)) for name in names]
         if not all(found):
             return None
-        return self._living([entry[0] for entry in found if entry is not None])
+        return self._living([known.node for known in found if known is not None])
 
     def _load(self, path: str, load: Load) -> list[NodeInfo]:
         """Ask for the listing, for everybody who waits for it too."""
         try:
-            nodes = list(self._remote.list_children(path))
-            unknown = self._take_listing(path, nodes, load.sequence)
+            with self._places.place(path):
+                nodes = list(self._remote.list_children(path))
+            unknown = self._take_listing(path, nodes, load)
             for name in unknown:  # stored while the listing was under way
                 with suppress(NodeNotFound):
                     self._ask(uris.child_path(path, name))
             with self._lock:
                 names, _ = self._listings[path]
                 found = [self._nodes.get(uris.child_path(path, name)) for name in names]
-                load.nodes = self._living([entry[0] for entry in found if entry is not None])
+                load.nodes = self._living([known.node for known in found if known is not None])
             return load.nodes
         except VofsError as exc:
             load.failure = exc
@@ -247,8 +281,8 @@ class Tree:
             raise load.failure
         return load.nodes
 
-    def _take_listing(self, path: str, nodes: list[NodeInfo], started: int) -> list[str]:
-        """Remember a listing that was begun at `started`; younger changes override it (R16).
+    def _take_listing(self, path: str, nodes: list[NodeInfo], load: Load) -> list[str]:
+        """Remember what `load` brought; changes younger than its beginning override it (R16).
 
         Returns:
             Names that are there by a younger change and of which no node is known.
@@ -256,13 +290,15 @@ class Tree:
         now = self._clock.monotonic()
         with self._lock:
             changes = self._changes.pop(path, {})
-            younger = {name: change for name, change in changes.items() if change[0] > started}
+            younger = {
+                name: change for name, change in changes.items() if change[0] > load.sequence
+            }
             if younger:
                 self._changes[path] = younger
             names = {node.name for node in nodes if node.name not in younger}
             for node in nodes:
                 if node.name in names:
-                    self._nodes[node.path] = node, now
+                    self._nodes[node.path] = Known(node, now, load.asked_at)
                     self._missing.pop(node.path, None)
             present = {name for name, (_, is_present) in younger.items() if is_present}
             self._listings[path] = names | present, now
@@ -283,7 +319,7 @@ class Tree:
         now = self._clock.monotonic()
         with self._lock:
             self._forget(node.path)
-            self._nodes[node.path] = node, now
+            self._nodes[node.path] = Known(node, now, now)
             self._changed(node.path, present=True)
             if empty:
                 self._listings[node.path] = set(), now
@@ -304,9 +340,10 @@ class Tree:
         (names.add if present else names.discard)(name)
 
     def seen_at(self, path: str) -> float:
-        """When the node at `path` was last seen on the service (monotonic; -inf: not known)."""
+        """When the service was asked for what is known of `path` (monotonic; -inf: nothing is)."""
         with self._lock:
-            return self._nodes.get(path, (None, float("-inf")))[1]
+            known = self._nodes.get(path)
+            return float("-inf") if known is None else known.asked_at
 
     def invalidate(self, path: str) -> None:
         """What is known of `path` itself may be wrong: ask again."""
@@ -314,8 +351,8 @@ class Tree:
             self._nodes.pop(path, None)
             self._missing.pop(path, None)
 
-    def stored(self, path: str) -> None:
-        """The bytes of `path` have just arrived on the service: it has a node there now."""
+    def appeared(self, path: str) -> None:
+        """There is a node at `path` now that nobody has seen: stored, moved or given back."""
         with self._lock:
             self._nodes.pop(path, None)
             self._missing.pop(path, None)
@@ -329,16 +366,16 @@ class Tree:
 
     def _forget(self, path: str) -> None:
         """Drop what is known of `path`, and below it when it may be a container.  Lock held."""
-        node, _ = self._nodes.pop(path, (None, 0.0))
+        known = self._nodes.pop(path, None)
         self._missing.pop(path, None)
-        if node is not None and node.kind is not NodeKind.CONTAINER:
+        if known is not None and known.node.kind is not NodeKind.CONTAINER:
             return
-        known: tuple[dict[str, Any], ...] = (
+        memories: tuple[dict[str, Any], ...] = (
             self._nodes,
             self._missing,
             self._listings,
             self._changes,
         )
-        for memory in known:
+        for memory in memories:
             for stale in [other for other in memory if uris.is_below(other, path)]:
                 del memory[stale]

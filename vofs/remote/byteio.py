@@ -1,11 +1,11 @@
-"""Bytes on the wire: the reply to a GET whose version is proved, and the body of a PUT.
+"""Bytes from the wire: the reply to a GET whose version is proved.
 
 Decides whether a reply belongs to the version that was asked for (R12): its total length, the
 whole-file MD5 in Digest where the service keeps it true, the second of Last-Modified where it does
 not.  A 200 is the whole body from 0; a 206 counts only with exactly the range that was asked for.
 
 Invariants: `HttpByteSource` exists only for a proved reply; what `chunks` yields adds up to what
-the headers promised, or it ends with an error; `SizedBody` hands out exactly its size or fails.
+the headers promised, or it ends with an error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self
@@ -23,14 +23,14 @@ import requests
 from vofs.core.errors import (
     ProtocolViolation,
     RemoteUnavailable,
-    TransferCorrupted,
     VersionChanged,
 )
 from vofs.core.nodes import VersionToken
+from vofs.locks import assert_none_held
 from vofs.remote.failures import by_meaning
 from vofs.remote.transport import release, shown
 
-__all__ = ["EmptySource", "HttpByteSource", "SizedBody", "content_length", "digest_md5", "proved"]
+__all__ = ["EmptySource", "HttpByteSource", "content_length", "digest_md5", "proved"]
 
 _CHUNK = 256 * 1024
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.ASCII)
@@ -51,6 +51,7 @@ class HttpByteSource:
         left = self._expected
         what = f"bytes from {shown(self._response.url, secret=True)}"
         while left > 0:
+            assert_none_held(what)
             with by_meaning(what, sent=False):
                 chunk: bytes = self._response.raw.read1(_CHUNK, decode_content=False)
             if not chunk:
@@ -93,45 +94,6 @@ class EmptySource:
         trace: TracebackType | None,
     ) -> None:
         """Nothing to close."""
-
-
-class SizedBody:
-    """The body of a PUT with its size, for which requests sends Content-Length and no chunks.
-
-    Args:
-        chunks: the bytes, consumed once.
-        size: how many they must be.
-
-    Attributes:
-        begun: the first byte has been handed out.
-        failure: what the iterable itself raised, which is the caller's and no network error.
-    """
-
-    def __init__(self, chunks: Iterable[bytes], size: int) -> None:
-        self._chunks = chunks
-        self._size = size
-        self.begun = False
-        self.failure: BaseException | None = None
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[bytes]:
-        sent = 0
-        try:
-            for chunk in self._chunks:
-                sent += len(chunk)
-                if sent > self._size:
-                    raise TransferCorrupted(f"more than the {self._size} bytes announced")
-                self.begun = True
-                yield chunk
-            if sent < self._size:
-                raise TransferCorrupted(f"{sent} bytes where {self._size} were announced")
-        except GeneratorExit:  # the sender gave up; his error says why
-            raise
-        except BaseException as exc:
-            self.failure = exc
-            raise
 
 
 def proved(

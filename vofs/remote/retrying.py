@@ -17,7 +17,14 @@ from typing import Protocol, TypeVar
 from vofs.core.errors import RemoteUnavailable
 from vofs.core.nodes import NodeInfo, VersionToken
 from vofs.core.retrypolicy import RetryPolicy
-from vofs.remote.api import ByteSource, Capabilities, MoveStatus, PutReceipt, Remote
+from vofs.remote.api import (
+    ByteSource,
+    Capabilities,
+    MoveStatus,
+    PutReceipt,
+    PutTransactions,
+    Remote,
+)
 
 __all__ = ["Clock", "RetryingRemote"]
 
@@ -53,6 +60,11 @@ class RetryingRemote:
     def capabilities(self) -> Capabilities:
         """See `Remote`."""
         return self._inner.capabilities
+
+    @property
+    def transactions(self) -> PutTransactions | None:
+        """See `Remote`; never repeated here, like `put_bytes`."""
+        return self._inner.transactions
 
     def get_node(self, path: str) -> NodeInfo:
         """See `Remote`; repeated."""

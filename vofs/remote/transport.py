@@ -23,8 +23,10 @@ import requests
 import requests.adapters
 
 from vofs import locks
+from vofs.core.errors import RemoteUnavailable
 from vofs.remote.discovery import Access, Service, open_session
 from vofs.remote.failures import answer_error, by_meaning
+from vofs.remote.sizedbody import SizedBody
 
 __all__ = ["Transport", "release", "shown"]
 
@@ -97,9 +99,31 @@ class Transport:
             raise answer_error(response)
         return response
 
+    def put(
+        self, url: str, body: SizedBody, *, headers: Mapping[str, str] | None, anonymous: bool
+    ) -> requests.Response:
+        """PUT bytes; what the body itself raised leaves as it is, for it is no network error.
+
+        Raises:
+            RemoteUnavailable: with sent=True once the first byte was handed out, be it by answer.
+            VofsError: as for `request`.
+        """
+        try:
+            return self.request(
+                "PUT", url, headers=headers, data=body if len(body) else b"", anonymous=anonymous
+            )
+        except Exception as exc:
+            if body.failure is not None:
+                raise body.failure from None
+            if isinstance(exc, RemoteUnavailable):
+                exc.sent = exc.sent or body.begun
+            raise
+
     def read(self, response: requests.Response, *, sent: bool = False) -> bytes:
         """Return the whole body of a small answer and release its connection."""
-        with response, by_meaning(f"answer of {shown(response.url)}", sent=sent):
+        what = f"answer of {shown(response.url)}"
+        locks.assert_none_held(what)
+        with response, by_meaning(what, sent=sent):
             return response.content
 
     def close(self) -> None:

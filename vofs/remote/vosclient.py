@@ -36,8 +36,8 @@ from vofs.core.nodexml import (
     parse_node,
 )
 from vofs.core.uris import ServiceUri, url_path
-from vofs.remote.api import ByteSource, Capabilities, MoveStatus, PutReceipt
-from vofs.remote.byteio import SizedBody, content_length, digest_md5, proved
+from vofs.remote.api import ByteSource, Capabilities, MoveStatus, PutReceipt, PutTransactions
+from vofs.remote.byteio import content_length, digest_md5, proved
 from vofs.remote.credentials import Anonymous, Credential
 from vofs.remote.discovery import Access, discover
 from vofs.remote.listing import Listing
@@ -45,6 +45,8 @@ from vofs.remote.memory import Memory
 from vofs.remote.moves import Moves
 from vofs.remote.negotiation import Negotiation, location_of
 from vofs.remote.retrying import Clock
+from vofs.remote.sizedbody import SizedBody
+from vofs.remote.transactions import HttpTransactions
 from vofs.remote.transport import Transport, release
 
 __all__ = ["VosRemote"]
@@ -97,6 +99,9 @@ class VosRemote:
         self._byte_urls: Memory[str] = Memory(1024)
         self._types: Memory[str] = Memory(8192)
         self.capabilities = self._capabilities(credential)
+        self.transactions: PutTransactions | None = None
+        if self._dialect.database:  # elsewhere the request that starts one truncates the file
+            self.transactions = HttpTransactions(self._transport, self._negotiation.push_url)
 
     def get_node(self, path: str) -> NodeInfo:
         """See `Remote`: one request."""
@@ -253,16 +258,7 @@ class VosRemote:
         return proved(response, start, end, expected)
 
     def _put(self, url: str, body: SizedBody, size: int, *, anonymous: bool) -> PutReceipt:
-        try:
-            response = self._transport.request(
-                "PUT", url, data=body if size else b"", anonymous=anonymous
-            )
-        except Exception as exc:
-            if body.failure is not None:
-                raise body.failure from None
-            if isinstance(exc, RemoteUnavailable):
-                exc.sent = exc.sent or body.begun
-            raise
+        response = self._transport.put(url, body, headers=None, anonymous=anonymous)
         release(response)
         if response.status_code >= 300:
             raise ProtocolViolation(f"status {response.status_code} in answer to a PUT of bytes")

@@ -26,11 +26,13 @@ def test_an_unlinked_open_file_does_not_come_back_over_a_newer_one(
     mount.hide("/b")
     stage.remote.plan(Fault("put_bytes", times=99, before=raising(RemoteUnavailable("down"))))
     mount.put("/b", b"newer")
+    until(lambda: bool(mount.uploads()[0]["attempts"]), "the first try")
     stage.remote.plan(Fault("create_move", before=raising(PermissionDenied("no"))))
     with pytest.raises(PermissionError):
         mount.call("rename", "/a", "/b")
     assert mount.get("/b") == b"newer"
     mount.call("release", handle)
+    mount.wait_for(lambda: any(it["attempts"] for it in mount.uploads()), "an upload fails")
     stage.remote.heal()
     mount.control(command="hasten")
     mount.wait_sent()
@@ -187,16 +189,16 @@ def test_r11_a_shorter_foreign_version_is_no_torn_put_where_puts_are_atomic(
         stage.store("/f", b"other")
         raise RemoteUnavailable("the answer is lost", sent=True)
 
-    with allowing("is not sent yet", "cannot be sent", "stay in"):
+    with allowing("is not sent yet", "ours is kept as"):
         mount = stage.mount()
         stage.remote.plan(Fault("put_bytes", before=replaced_by_somebody))
         handle = mount.open("/f", 0o1001)
         mount.write(handle, b"ours, and longer")
         mount.close(handle)
-        until(lambda: mount.uploads()[0]["state"] == "conflict", "the conflict")
+        mount.wait_sent()
         assert stage.stored("/f") == b"other"
-        assert mount.get("/f") == b"ours, and longer"
-        mount.leave()
+        (kept,) = stage.names() - {"f"}
+        assert stage.stored(f"/{kept}") == b"ours, and longer"
 
 
 def test_a_directory_that_was_made_is_there_even_if_looking_fails(stage: Stage) -> None:
@@ -259,3 +261,34 @@ def test_r10_killed_after_a_move_that_the_service_nested(open_stage: Open) -> No
         assert again.get("/a") == b"source"
         again.stop()
     assert stage.left() == ([], [], [])
+
+
+def test_r13_the_same_bytes_again_replace_nothing(stage: Stage) -> None:
+    """The note of what was replaced had no end then; the upload stood as running for ever."""
+    stage.store("/f", b"same")
+    mount = stage.mount()
+    for _ in range(2):
+        mount.overwrite("/f", b"same")
+    assert mount.uploads() == []
+    assert stage.remote.count("put_bytes") == 2
+
+
+@pytest.mark.parametrize(("source", "destination"), [("/sent", "/f"), ("/f", "/sent")])
+def test_r08_a_rename_of_what_may_not_have_arrived_is_busy_and_not_enoent(
+    open_stage: Open, expect_log: ExpectLog, source: str, destination: str
+) -> None:
+    """The stress test: a program that is told ENOENT takes its file for gone, or moved."""
+    expect_log("is not sent yet")
+    expect_log("stay in .* for the next mount")
+    stage = open_stage("cavern", close_wait_s=0.0, settle_s=3600.0)
+    stage.store("/sent", b"old")
+    mount = stage.mount()
+    broke = raising(RemoteUnavailable("broke", sent=True))
+    stage.remote.plan(Fault("put_bytes", before=broke))
+    mount.put("/f", b"new")
+    until(lambda: bool(mount.uploads()[0]["attempts"]), "the broken try")
+    with pytest.raises(OSError, match="busy"):
+        mount.call("rename", source, destination)
+    assert (mount.get("/f"), mount.get("/sent")) == (b"new", b"old")
+    assert stage.stored("/sent") == b"old"
+    mount.leave()

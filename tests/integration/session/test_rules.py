@@ -38,30 +38,6 @@ def test_r01_r02_a_torn_put_is_sent_again(open_stage: Open, expect_log: ExpectLo
     assert stage.stored("/f") == b"after, and longer"
 
 
-def test_r11_a_foreign_change_is_a_conflict_kept_and_listed(
-    stage: Stage, expect_log: ExpectLog
-) -> None:
-    expect_log("cannot be sent", level=logging.ERROR)
-    expect_log("stay in .* for the next mount", count=2)
-    expect_log("of an earlier mount")
-    stage.store("/f", b"base")
-    mount = stage.mount(attr_ttl_s=0.0, close_wait_s=0.0)
-    handle = mount.open("/f", 2)
-    mount.write(handle, b"ours")
-    stage.store("/f", b"somebody else's")
-    mount.close(handle)
-    until(lambda: [u["state"] for u in mount.uploads()] == ["conflict"], "the conflict")
-    assert mount.get("/f") == b"ours"
-    assert mount.call("getxattr", "/f", "user.vofs.state") == b"conflict"
-    assert stage.stored("/f") == b"somebody else's"
-    mount.leave()
-    again = stage.mount()
-    assert [upload["state"] for upload in again.uploads()] == ["conflict"]
-    assert again.get("/f") == b"ours"
-    again.leave()
-    assert stage.stored("/f") == b"somebody else's"
-
-
 def test_r03_the_service_gets_the_bytes_as_they_were_cut_then_the_newer(stage: Stage) -> None:
     mount = stage.mount(close_wait_s=0.0)
     handle = mount.create("/f")

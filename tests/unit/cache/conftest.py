@@ -46,8 +46,13 @@ class Parts:
             file.close()
         return stored
 
+    def numbers(self) -> set[int]:
+        """The numbers of all rows."""
+        with self.index.transaction() as connection:
+            return {number for (number,) in connection.execute("SELECT number FROM file")}
+
     def load(self, row: FileRow) -> CachedFile:
-        return CachedFile(row, self.disk, self.index, self.clock)
+        return CachedFile(row, self.disk, self.index, self.clock, self.table.space)
 
     def again(self, path: str) -> CachedFile:
         """The file at `path` as the next mount would find it: a second object on the same row."""

@@ -62,7 +62,11 @@ def test_a_link_is_no_data_file(tmp_path: Path) -> None:
         with pytest.raises(CacheDamaged):
             disk.open_data(5, create=False)
         with pytest.raises(CacheDamaged):
-            disk.create_data(5)
+            disk.open_data(5, create=True)
+        disk.create_data(5)
+        data = disk.open_data(5, create=False)
+        data.write(0, b"ours")
+        data.close()
         disk.remove_data(5)
         assert victim.read_bytes() == b"precious"
     finally:

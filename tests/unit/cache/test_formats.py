@@ -11,7 +11,8 @@ from tests.unit.cache.conftest import IDENTITY
 from vofs.cache import schema
 from vofs.cache.index import Index
 from vofs.cache.journal import Intent, Journal, Tombstone
-from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.putrecord import PutRecord
+from vofs.cache.rows import FileRow
 from vofs.core.errors import MountUnusable
 from vofs.core.nodes import VersionToken
 
@@ -78,11 +79,13 @@ def test_the_first_format_is_migrated_with_all_it_holds(tmp_path: Path) -> None:
         FileRow(
             9, "/dirty", 30, 20, 4, 2, False, VersionToken(20, "def", 6, True), 10, 420,
             PutRecord(3, 25, "ff"), "conflict", "E: text", 2, losses=1, spans=((2, 10, True),),
+            present_bytes=8, used_at=2,
         )
     ]  # fmt: skip
     assert index.find("/clean") == FileRow(
-        7, "/clean", 3, 3, 2, 2, True, VersionToken(3, "abc", 5, True), 9
-    )
+        7, "/clean", 3, 3, 2, 2, True, VersionToken(3, "abc", 5, True), 9, present_bytes=3,
+        used_at=1,
+    )  # fmt: skip
     assert index.losses == 1
     assert Journal(index).intents() == [Intent("mkdir", "/d", number=1)]
     assert Journal(index).tombstones() == [Tombstone("/gone", VersionToken(4, "aa", None, True))]

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cache.conftest import IDENTITY, Parts
+from vofs.cache import coldrows
 from vofs.cache.index import Index
+from vofs.cache.putrecord import PutFate, PutRecord
 from vofs.cache.rowchanges import delete_file, rename_files
-from vofs.cache.rows import FileRow, PutRecord
+from vofs.cache.rows import FileRow
 from vofs.cache.schema import FORMAT
-from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable
+from vofs.core.errors import CacheDamaged, CacheFull, UnknownIndex
 from vofs.core.nodes import VersionToken
 
 TOKEN = VersionToken(10, "ab" * 16, 123, True)
@@ -41,7 +43,8 @@ def test_a_row_comes_back_as_it_went(parts: Parts) -> None:
     stored, added = parts.index.insert(row("/a b"), nothing)
     full = row(
         "/a b", number=stored.number, base=VersionToken(3, None, None, False), mode=0o640,
-        put=PutRecord(4, 9, "cd" * 16, "{}"), state="conflict", error="E: text", attempts=2,
+        put=PutRecord(4, 9, "cd" * 16, PutFate.ARRIVED, True), state="conflict",
+        error="E: text", attempts=2,
         durable_generation=1, losses=7,
         spans=((0, 3, True), (5, 7, False)),
     )  # fmt: skip
@@ -126,7 +129,7 @@ def test_a_rename_drops_what_it_replaces_and_keeps_numbers(parts: Parts) -> None
     found = parts.index.find("/b")
     assert found is not None
     assert (found.number, found.spans) == (kept.number, ((1, 2, True),))
-    assert parts.index.numbers() == {kept.number}
+    assert parts.numbers() == {kept.number}
 
 
 def test_a_save_does_not_bring_an_old_name_back(parts: Parts) -> None:
@@ -149,34 +152,66 @@ def test_a_save_of_a_file_without_a_row_makes_none(parts: Parts) -> None:
 
 def test_a_change_of_a_file_without_a_row_is_refused(parts: Parts) -> None:
     """What would be written could not be found again after a crash."""
+    stored = parts.row("/a", b"bytes")
+    file = parts.load(stored)
+    with parts.index.transaction() as connection:
+        delete_file(connection, "/a")
+    assert not parts.index.mark_dirty(stored.number, 1, whole=True)
     with pytest.raises(CacheDamaged):
-        parts.index.mark_dirty(77, 1, whole=True)
+        file.write(0, b"new")
+    assert file.read(0, 5) == b"bytes"
+    file.close()
 
 
 def test_dirty_and_clean_are_told_apart(parts: Parts) -> None:
     parts.index.insert(row("/dirty"), nothing)
     parts.index.insert(row("/clean", generation=3, stored_generation=3), nothing)
     assert [found.path for found in parts.index.dirty()] == ["/dirty"]
-    assert [path for path, _ in parts.index.clean_by_age()] == ["/clean"]
+    assert parts.index.clean_below("/") == ["/clean"]
     assert parts.index.delete_clean("/dirty") is None
     assert parts.index.delete_clean("/clean") is not None
     assert paths(parts.index) == {"/dirty"}
 
 
-def test_the_least_recently_saved_comes_first(parts: Parts) -> None:
-    rows = [
-        parts.index.insert(row(f"/{n}", generation=0), nothing)[0] for n in range(3)
-    ]  # fmt: skip
-    for number in (2, 0, 1):
-        parts.index.save(rows[number])
-    assert [path for path, _ in parts.index.clean_by_age()] == ["/2", "/0", "/1"]
+def test_clean_rows_come_in_the_order_of_their_use(parts: Parts) -> None:
+    """Row 29: the longest unused first, found without a walk of all rows."""
+    for path, used_at in (("/0", 7), ("/1", 9), ("/2", 3), ("/used", 1)):
+        parts.index.insert(row(path, generation=0, present_bytes=10, used_at=used_at), nothing)
+    parts.index.insert(row("/dirty", present_bytes=1000, used_at=0), nothing)
+    with parts.index.transaction() as connection:
+        oldest = coldrows.oldest(connection, 2)
+        assert [cold.path for cold in oldest] == ["/used", "/2"]
+        coldrows.touch(connection, [oldest[0].number], 10)
+        assert [cold.path for cold in coldrows.oldest(connection, 9)] == ["/2", "/0", "/1", "/used"]
+        assert coldrows.usage(connection) == (40, 10)
+        for question in (
+            "SELECT * FROM file WHERE generation = stored_generation ORDER BY used_at LIMIT 1",
+            "SELECT * FROM file WHERE generation != stored_generation",
+        ):
+            (plan,) = connection.execute(f"EXPLAIN QUERY PLAN {question}").fetchall()
+            assert "USING INDEX" in plan[3]
+
+
+def test_a_row_that_goes_leaves_word_of_its_data_file(parts: Parts) -> None:
+    """However it goes; and no longer when the name comes back (R9)."""
+    stored, _ = parts.index.insert(row("/a", generation=0, present_bytes=10), nothing)
+    with parts.index.transaction() as connection:
+        delete_file(connection, "/a")
+        assert coldrows.leftovers(connection, 0, 9) == [(stored.number, 10)]
+        assert coldrows.usage(connection) == (10, 0)
+    parts.index.restore(stored)
+    with parts.index.transaction() as connection:
+        assert coldrows.leftovers(connection, 0, 9) == []
+        delete_file(connection, "/a")
+        assert coldrows.removed(connection, stored.number)
+        assert not coldrows.removed(connection, stored.number)
 
 
 def test_another_format_is_refused(parts: Parts) -> None:
     with parts.index.transaction() as connection:
         connection.execute(f"PRAGMA user_version={FORMAT + 1}")
     parts.index.close()
-    with pytest.raises(MountUnusable, match="format"):
+    with pytest.raises(UnknownIndex, match="format"):
         Index(parts.root / "index.sqlite", IDENTITY)
 
 
@@ -184,7 +219,7 @@ def test_what_is_no_index_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     path.write_bytes(b"no database at all, but somebody's data" * 100)
     before = path.read_bytes()
-    with pytest.raises(MountUnusable, match="cannot be used"):
+    with pytest.raises(UnknownIndex):
         Index(path, IDENTITY)
     assert path.read_bytes() == before
 

@@ -15,6 +15,7 @@ from vofs import locks
 from vofs.cache.disk import Disk
 from vofs.cache.filetable import FileTable
 from vofs.cache.index import Index
+from vofs.cache.waiting import WaitingPlaces
 from vofs.core import uris
 from vofs.core.errors import NodeNotFound, NotAContainer, RemoteUnavailable
 from vofs.core.nodes import LENGTH, NodeInfo, NodeKind
@@ -79,6 +80,7 @@ class Place:
             self.table,
             NoTombstones(),  # type: ignore[arg-type]
             self.clock,
+            WaitingPlaces(self.clock),
             attr_ttl_s=TTL,
             negative_ttl_s=NEGATIVE_TTL,
             timeout_s=10.0,

@@ -20,7 +20,8 @@ from vofs.core.errors import (
     VofsError,
 )
 from vofs.core.nodes import VersionToken
-from vofs.remote.byteio import SizedBody, digest_md5, proved
+from vofs.remote.byteio import digest_md5, proved
+from vofs.remote.sizedbody import SizedBody
 
 DATA = b"0123456789"
 MD5 = hashlib.md5(DATA).hexdigest()

@@ -43,6 +43,7 @@ class Flaky:
     """A remote whose requests fail as told, then succeed."""
 
     capabilities = Capabilities("id", True, True, True, False, True, True)
+    transactions = None
 
     def __init__(self, *failures: Exception, late: Exception | None = None) -> None:
         self.failures = list(failures)

@@ -1,0 +1,57 @@
+"""What is on record of a PUT that began: written before its first byte leaves (R2)."""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import dataclass
+
+
+class PutFate(enum.Enum):
+    """What is known of a PUT that began and did not simply succeed."""
+
+    UNKNOWN = "unknown"  # it runs, or it broke: bytes of it may be there
+    OVER = "over"  # it did not arrive; what it left on the service may be there
+    ARRIVED = "arrived"  # accepted; a PUT that broke before may still spoil it (R1)
+
+
+@dataclass(frozen=True, slots=True)
+class PutRecord:
+    """R2: a PUT that began and whose success is not known or not proved.
+
+    Attributes:
+        generation: the generation that was being sent.
+        size: its bytes.
+        md5: their hex MD5, known before the last of them leave, else None.
+        fate: what became of it.
+        after_broken: one before it broke on a service that truncates, so that not even its own
+            success is the end (R1).
+        transaction: the put transaction that carries it: its number, and the size it was begun
+            for; or None.
+    """
+
+    generation: int
+    size: int
+    md5: str | None = None
+    fate: PutFate = PutFate.UNKNOWN
+    after_broken: bool = False
+    transaction: tuple[str, int] | None = None
+
+    @property
+    def detail(self) -> str:
+        """What of it has no column of its own, as JSON."""
+        fields = {"after_broken": self.after_broken, "transaction": self.transaction}
+        return json.dumps({"fate": self.fate.value, **fields})
+
+
+def put_record(
+    generation: int | None, size: int | None, md5: str | None, detail: str
+) -> PutRecord | None:
+    """The record that the index holds in these columns, or None."""
+    if generation is None or size is None:
+        return None
+    fields = json.loads(detail or "{}")  # nothing more in rows of the first format
+    fate = PutFate(fields.get("fate", "unknown"))
+    begun = fields.get("transaction")
+    transaction = None if begun is None else (begun[0], begun[1])
+    return PutRecord(generation, size, md5, fate, fields.get("after_broken", False), transaction)
