@@ -7,7 +7,8 @@ import shutil
 from tests.support.expected import Expected
 from tests.support.faultydisk import ASIDE, COMMIT, CREATE, REMOVE, SYNC, TRUNCATE, WRITE, DiskFault
 from tests.support.machine.core import ATTR_TTL_S, NAMES, ROOT, TIMEOUT_S, Core, ModelError, shown
-from tests.support.simulated import Arrival, Fault
+from tests.support.simulated import Fault
+from tests.support.simulatedservice import Arrival
 from vofs.core.errors import CacheDamaged, CacheFull, VofsError
 
 PAUSES_S = (0.1, 0.6, 2.5, 11.0, 70.0)
@@ -93,11 +94,12 @@ class Happenings(Core):
         if file is None:
             self.doubts.add({name: None}, {name: theirs})
         elif file.changing or there not in file.now:
-            file.rival = True
+            # Whoever stores while a PUT of ours is under way may simply be the last one.
+            file.rival = ROOT + name not in self.service.in_flight
             del self.names[name]
             self.doubts.add({name: file}, {name: theirs})
         else:
-            file.challenged = True  # until the mount has looked, a change here is a conflict
+            file.challenged = theirs  # until the mount has looked, a change here is a conflict
             file.add(data)
         return True
 
