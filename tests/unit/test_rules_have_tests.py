@@ -18,8 +18,9 @@ NUMBER = re.compile(r"(?<![A-Za-z0-9])[rR]0?(\d{1,2})(?![0-9])")
 def words_of_tests(module: Path) -> Iterator[tuple[str, str]]:
     """Each test function and state machine of `module`: its place, and its name and docstring."""
     for node in ast.walk(ast.parse(module.read_text())):
-        is_test = isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-        if is_test or isinstance(node, ast.ClassDef):
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        if node.name.startswith("test_") or isinstance(node, ast.ClassDef):
             words = node.name.replace("_", " ") + " " + (ast.get_docstring(node) or "")
             yield f"{module.name}::{node.name}", words
 
