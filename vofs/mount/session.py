@@ -49,6 +49,7 @@ from vofs.mount.namespace import Namespace
 from vofs.mount.operations import VOFS
 from vofs.mount.options import MountOptions
 from vofs.mount.properties import Properties
+from vofs.mount.quota import Quota
 from vofs.mount.renaming import Renaming
 from vofs.mount.rights import Rights
 from vofs.mount.status import Status
@@ -213,6 +214,7 @@ class Session:
                 namespace=self._namespace,
                 renaming=self._renaming,
                 rights=rights,
+                quota=Quota(tree, self._table, self._clock),
                 properties=properties,
                 told=ToldSizes(self._clock),
                 inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
