@@ -37,6 +37,11 @@ _numbers = itertools.count()
 isolate(_homes)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long tests/stress works; `tox -e stress` sets it."""
+    parser.addoption("--stress-seconds", type=float, default=5.0, help="per service")
+
+
 def pytest_unconfigure() -> None:
     """Remove the homes of all tests of this process."""
     shutil.rmtree(_homes, ignore_errors=True)

@@ -37,82 +37,6 @@ def elapsed(call: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-# -- requests -------------------------------------------------------------------------------------
-
-
-def test_requests_to_create_write_and_close(make_mount: MakeMount, personality: str) -> None:
-    """targets.md 1: create + write 4 KiB + close of a new file in a listed directory is the
-    service's minimum: vault 2 (synctrans, PUT), cavern 1 (PUT)."""
-    mount = make_mount(personality)
-    assert os.listdir(mount.path) == []
-    mount.fake.journal.clear()
-    descriptor = os.open(mount.path / "new", os.O_WRONLY | os.O_CREAT, 0o644)
-    os.write(descriptor, pattern(4096))
-    os.close(descriptor)
-    assert mount.fake.get("new") == pattern(4096)
-    print(f"create+write+close on {personality}:", mount.requests())
-    assert (
-        mount.requests()
-        == {
-            "vault": ["POST synctrans  -> 303", "PUT bytes /new -> 201"],
-            "cavern": ["PUT bytes /new -> 201"],
-        }[personality]
-    )
-
-
-def test_requests_to_read_the_end_of_a_cold_file(make_mount: MakeMount) -> None:
-    """targets.md 1: 4 KiB at the end of 256 MB, the directory listed: 2 requests on vault."""
-    block = pattern(MB)
-    mount = make_mount("vault", prepare=lambda fake: fake.put("big", block * 256))
-    assert os.listdir(mount.path) == ["big"]
-    mount.fake.journal.clear()
-    with open(mount.path / "big", "rb", buffering=0) as file:
-        assert os.pread(file.fileno(), 4096, 256 * MB - 4096) == block[-4096:]
-    print("cold read of the end on vault:", mount.requests())
-    assert mount.requests() == ["GET files /big -> 303", "GET bytes /big -> 206"]
-
-
-def test_requests_of_stat_after_ls(make_mount: MakeMount, personality: str) -> None:
-    """targets.md 1: after ls -l, stat of what is there and of what is not costs nothing."""
-    mount = make_mount(
-        personality, prepare=lambda fake: [fake.put(f"f{n}", b"x") for n in range(20)]
-    )
-    shell('ls -l "$1"', mount.path)
-    print(f"ls -l of 20 on {personality}:", mount.requests())
-    # The container, its listing, and on a service that pages the page that ends it.
-    assert len(mount.requests()) <= {"vault": 3, "cavern": 2}[personality]
-    mount.fake.journal.clear()
-    for number in range(20):
-        os.stat(mount.path / f"f{number}")
-    assert errno_of(lambda: os.stat(mount.path / "missing")) == "ENOENT"
-    assert mount.requests() == []
-
-
-def test_requests_of_names(make_mount: MakeMount, personality: str) -> None:
-    """targets.md 1: mkdir, unlink and rmdir are one request each in a listed directory."""
-    mount = make_mount(personality, prepare=lambda fake: fake.put("file", b"x"))
-    assert os.listdir(mount.path) == ["file"]
-    found = {}
-    steps: dict[str, Callable[[], object]] = {
-        "mkdir": lambda: os.mkdir(mount.path / "dir"),
-        "rmdir": lambda: os.rmdir(mount.path / "dir"),
-        "unlink": lambda: os.unlink(mount.path / "file"),
-    }
-    for name, step in steps.items():
-        mount.fake.journal.clear()
-        step()
-        found[name] = mount.requests()
-    print(f"names on {personality}:", found)
-    changes = {
-        name: [line.rpartition(" -> ")[0] for line in lines if not line.startswith("GET")]
-        for name, lines in found.items()
-    }
-    assert changes == {
-        "mkdir": ["PUT nodes /dir"], "rmdir": ["DELETE nodes /dir"],
-        "unlink": ["DELETE nodes /file"],
-    }  # fmt: skip
-
-
 # -- close ----------------------------------------------------------------------------------------
 
 
@@ -572,12 +496,3 @@ def test_R11_on_conflict_fail_keeps_ours_unsent(make_mount: MakeMount, personali
     assert upload["state"] == "conflict"
     mount.wait(code=1)
     shell('cp "$1" "$2"', mount.path / "file", mount.path / "ours", code=None)
-
-
-def test_requests_of_a_sequential_read(make_mount: MakeMount) -> None:
-    """targets.md 1: at most 4 byte requests for a cold 64 MB file read in order."""
-    block = pattern(MB)
-    mount = make_mount("vault", prepare=lambda fake: fake.put("big", block * 64))
-    assert shell('md5sum < "$1"', mount.path / "big")
-    print("sequential read on vault:", mount.requests())
-    assert mount.fake.journal.count(method="GET", endpoint="bytes") <= 4

@@ -172,6 +172,14 @@ class FaultyDisk(Disk):
         with self._changes.change(RENAME):
             super().set_aside_data(number)
 
+    def set_aside(self, time_ns: int) -> Path:
+        with self._changes.change(RENAME):
+            return super().set_aside(time_ns)
+
+    def finish_setting_aside(self) -> None:
+        with self._changes.change(RENAME):
+            super().finish_setting_aside()
+
     def sync(self) -> None:
         with self._changes.change(SYNC):
             super().sync()

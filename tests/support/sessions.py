@@ -535,8 +535,8 @@ class Stage:
                             root=self.root),
             mount_point=self._folder / "mnt", cache_dir=self.cache_dir, control_dir=control_dir,
             owner=MountOwner(1000, 1000), debug=True, min_free_bytes=0,
-            **{"timeout_s": 5.0, "close_wait_s": 5.0, "settle_s": 0.05, "upload_workers": 2,
-               "fetch_workers": 3, **self._settings, **settings},
+            **{"timeout_s": 5.0, "close_wait_s": 5.0, "save_delay_s": 0.0, "settle_s": 0.05,
+               "upload_workers": 2, "fetch_workers": 3, **self._settings, **settings},
         )  # fmt: skip
         session = Session(
             options, self.remote, self.clock, thread_group=lambda: 1, credential="a test's",

@@ -8,6 +8,9 @@ The order in which data file, state and row are changed is what makes a crash ha
   acknowledged is forgotten; on a whole file the data file's own size says it all;
 * what stops being present leaves the index before the data file, and what becomes present enters
   it after, so the index never promises bytes that are not there.
+
+A file that was unlinked while open keeps its row for a moment, because a rename over it may give
+the name back (R9); as long as the row is there it is kept in step like any other.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from vofs.cache.index import Index
 from vofs.cache.receiving import Receiving
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
-from vofs.core.errors import CacheError
+from vofs.core.errors import CacheDamaged, CacheError
 from vofs.core.lifecycle import Life
 from vofs.core.spans import Span
 
@@ -117,9 +120,14 @@ class CachedFile(Receiving, Conflicting):
             if size == 0:  # nothing is left of what a power loss may have spoilt
                 self._losses = self._index.losses
             self._index.save(self._row(trial))  # first: when that fails, nothing has changed
+            try:
+                self._data.truncate(size)
+            except CacheError:  # the old bytes are still there: so is the old size
+                with suppress(CacheError):
+                    self._save()
+                raise
             self.state = trial
             self.mtime_ns = self._clock.time_ns()
-            self._data.truncate(size)
             self._account()
             if not self._row_whole and self.state.is_whole:
                 self._save(whole=True)
@@ -135,22 +143,24 @@ class CachedFile(Receiving, Conflicting):
             self.state.copied_aside(spans)
         self._changed_at = self._clock.monotonic()
         was_durable = self._row_dirty and self.state.generation == self._durable_generation
-        if (was_durable or not self._row_dirty) and self.state.life is Life.ATTACHED:
+        if was_durable or not self._row_dirty:
             if not self._row_dirty:
                 self._dirty_at = self._changed_at
             if not self._row_whole and self.state.is_whole:
                 self._save(whole=True)
             # On the disk before the first byte that changes what is durable, or a power loss could
             # leave a mixture that is called durable (R5).
-            self._index.mark_dirty(
+            marked = self._index.mark_dirty(
                 self.number, self.state.generation + 1, whole=self._row_whole, durable=was_durable
             )
+            if not marked and self.state.life is Life.ATTACHED:
+                raise CacheDamaged(f"the index has no file {self.number}")
             self._row_dirty = True
 
     def _commit_span(self, span: Span) -> None:
         """A change of `span` is done: commit it where the row needs that.  Lock held."""
         self.mtime_ns = self._clock.time_ns()
-        if not self._row_whole and self.state.life is Life.ATTACHED:
+        if not self._row_whole:
             self._index.add_dirty_span(
                 self.number, span, self.state.size, self.state.generation, self.mtime_ns
             )

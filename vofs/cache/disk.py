@@ -4,6 +4,7 @@ The directory is ours alone, mode 0700, or it is refused (R23).  It holds
 
     lock            held with flock(2) by the one mount that uses the cache; dies with its holder
     index.sqlite    see `index.py`
+    set-aside-TIME  an index that could not be read, with its data
     data/NNN        one sparse file per cached file, named by number, so a rename moves nothing
 
 Data files are opened relative to the directory's descriptor and never through a symbolic link.
@@ -18,6 +19,7 @@ import itertools
 import os
 import stat
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from vofs.cache.clock import Clock
@@ -26,6 +28,9 @@ from vofs.cache.index import Index
 from vofs.core.errors import CacheFull, MountUnusable
 
 LOCK_POLL_S = 0.05
+SET_ASIDE, MOVING = "set-aside-", ".moving"
+# The index last, and its log before it: without its log it would look as it was long ago.
+PARTS = ("data", "index.sqlite-wal", "index.sqlite-journal", "index.sqlite")
 
 
 class Disk:
@@ -104,6 +109,47 @@ class Disk:
     def open_index(self, identity: str) -> Index:
         """The index of this cache, made when missing; see `Index` for what it raises."""
         return Index(self.root / "index.sqlite", identity)
+
+    def set_aside(self, time_ns: int) -> Path:
+        """Move index and data into a directory of their own, which is a cache like this one.
+
+        A kill in the middle leaves a directory that `finish_setting_aside` completes.
+
+        Args:
+            time_ns: for its name, nanoseconds since 1970.
+
+        Raises:
+            CacheDamaged: it cannot be done.
+        """
+        time = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
+        taken = set(os.listdir(self._root_fd))
+        names = (f"{SET_ASIDE}{time}" + (f"-{copy}" if copy else "") for copy in itertools.count())
+        name = next(name for name in names if name not in taken)
+        with local_errors("setting the cache aside"):
+            os.mkdir(name + MOVING, 0o700, dir_fd=self._root_fd)
+            self._move_into(name)
+        return self.root / name
+
+    def finish_setting_aside(self) -> None:
+        """Complete what a kill interrupted, before the index is opened."""
+        with local_errors("setting the cache aside"):
+            for name in sorted(os.listdir(self._root_fd)):
+                if name.startswith(SET_ASIDE) and name.endswith(MOVING):
+                    self._move_into(name.removesuffix(MOVING))
+
+    def _move_into(self, name: str) -> None:
+        target = os.open(name + MOVING, os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._root_fd)
+        try:
+            moved = set(os.listdir(target))
+            here = set(os.listdir(self._root_fd))
+            for part in PARTS:
+                if part in here and part not in moved:
+                    os.rename(part, part, src_dir_fd=self._root_fd, dst_dir_fd=target)
+        finally:
+            os.close(target)
+        os.rename(name + MOVING, name, src_dir_fd=self._root_fd, dst_dir_fd=self._root_fd)
+        os.close(self._data_fd)
+        self._data_fd = self._open_below("data")
 
     def open_data(self, number: int, *, create: bool) -> DataFile:
         """Open the data file `number`.
@@ -206,3 +252,8 @@ class Disk:
             if descriptor is not None:
                 os.close(descriptor)
         self._lock_fd = None
+
+
+def set_aside_in(root: Path) -> list[Path]:
+    """The directories in the cache `root` that hold what was set aside."""
+    return sorted(path for path in root.glob(f"{SET_ASIDE}*") if path.is_dir())

@@ -11,6 +11,7 @@ notice the break late and truncate once more, by path, whatever is there by then
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
@@ -22,6 +23,7 @@ from vofs.core.errors import NodeNotFound, TransferCorrupted, VersionChanged
 from vofs.core.nodes import NodeKind, VersionToken
 from vofs.remote.api import Remote
 
+OnStored = Callable[[str, VersionToken | None, VersionToken], None]
 QUIET = float("-inf")
 LOOKS_PER_SETTLE = 8
 SHORTEST_LOOK_S = 1.0
@@ -35,11 +37,19 @@ class Doubts:
         broken: where PUTs broke.
         clock: for times.
         settle_s: how long a broken PUT must have left no trace.
+        on_stored: told what arrived after all, right before it is clean; see `Uploader`.
     """
 
-    def __init__(self, remote: Remote, broken: BrokenPuts, clock: Clock, settle_s: float) -> None:
+    def __init__(
+        self,
+        remote: Remote,
+        broken: BrokenPuts,
+        clock: Clock,
+        settle_s: float,
+        on_stored: OnStored,
+    ) -> None:
         self._remote, self._broken, self._clock = remote, broken, clock
-        self._settle_s = settle_s
+        self._settle_s, self._on_stored = settle_s, on_stored
         self._seen: dict[str, tuple[VersionToken | None, float]] = {}
 
     def recover(self, files: list[CachedFile]) -> None:
@@ -86,6 +96,7 @@ class Doubts:
         return waiting
 
     def _stays(self, file: CachedFile, token: VersionToken, generation: int) -> None:
+        self._on_stored(file.path, file.provenance[0], token)
         file.settle_as_stored(token, generation)
         self._seen.pop(file.path, None)
         if file.path in self._broken:

@@ -174,8 +174,6 @@ class FileCore:
             self._save()
 
     def _save(self, *, whole: bool | None = None, durable: bool = False) -> None:
-        if self.state.life is not Life.ATTACHED:
-            return
         if whole is not None:
             self._row_whole = whole
         elif not self.state.is_dirty:

@@ -20,7 +20,7 @@ from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
 from vofs.cache.evictor import Evictor
 from vofs.cache.index import Index
-from vofs.cache.rows import FileRow
+from vofs.cache.rows import DamagedRow, FileRow
 from vofs.cache.space import Space
 from vofs.core import uris
 from vofs.core.errors import CacheDamaged, NodeExists
@@ -55,12 +55,12 @@ class FileTable:
         self._uses: dict[CachedFile, int] = {}
         self._busy: set[str] = set()  # rows on their way into or out of memory, or out of the cache
         self._changing: list[tuple[str, ...]] = []
-        self.damaged: dict[str, str] = {}
 
     def recover(self) -> list[CachedFile]:
         """Load what the last mount had not sent; clean rows stay where they are, however many.
 
-        A dirty row without a data file means damage: it stays, is reported, and is not served.
+        A dirty row whose data file is missing, short or unreadable is set aside: kept and listed,
+        and not served.
 
         Returns:
             The dirty files, to be queued.
@@ -70,8 +70,8 @@ class FileTable:
             try:
                 file = self._open(row)
             except CacheDamaged as exc:
-                log.error("unsent data of %s cannot be read: %s", row.path, exc)
-                self.damaged[row.path] = str(exc)
+                log.error("unsent data of %s cannot be read, it is set aside: %s", row.path, exc)
+                self._index.set_aside(row, str(exc))
                 continue
             file.check_copy()
             with self._lock:
@@ -80,6 +80,10 @@ class FileTable:
             file.counted(0)
             recovered.append(file)
         return recovered
+
+    def damaged(self) -> list[DamagedRow]:
+        """Unsent data that cannot be read; also of earlier mounts."""
+        return self._index.damaged()
 
     def peek(self, path: str) -> CachedFile | None:
         """The file at `path` if it is in use or dirty, without taking it into use."""

@@ -64,6 +64,25 @@ class FileRow:
     used_at: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class DamagedRow:
+    """Unsent data that cannot be read, or not all of it.
+
+    Attributes:
+        number: names the data file.
+        path: what the file was called.
+        size: its size in bytes.
+        reason: why it cannot be read.
+        spans: (start, end, dirty) of what was here.
+    """
+
+    number: int
+    path: str
+    size: int
+    reason: str
+    spans: tuple[tuple[int, int, bool], ...]
+
+
 def token_columns(
     token: VersionToken | None,
 ) -> tuple[int | None, str | None, int | None, bool | None]:

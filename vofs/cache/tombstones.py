@@ -7,12 +7,14 @@ version that was unlinked: whatever came there later is somebody else's.
 
 A rename over an open file arrives as the same hide, followed at once by the rename.  So for a
 moment, `GRACE_S`, nothing is committed: the row stays, and a crash undoes an unlink, which loses
-nothing, instead of deleting a file that was only about to be replaced.
+nothing, instead of deleting a file that was only about to be replaced.  Until that is decided the
+file is kept in use from here, because its data must not go before its row.
 """
 
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -44,7 +46,7 @@ class Unlinked:
     Attributes:
         path: the name.
         token: the version that the service had then; None: it never had the file.
-        file: the open file; None after a restart.
+        file: the open file, as long as its row is there; None when that is gone.
         committed: it is in the journal, and the file's row is gone.
         due_at: when the node may go, monotonic seconds.
         attempts: how often the service refused to delete it.
@@ -109,6 +111,7 @@ class Tombstones:
     def raised(self, file: CachedFile, path: str, token: VersionToken | None) -> None:
         """The open file `file` was unlinked; nothing is committed yet."""
         due_at = self._clock.monotonic() + GRACE_S
+        self._table.share(file)
         with self._lock:
             older = self._unlinked.get(path)
             self._unlinked[path] = Unlinked(path, token, file, False, due_at, older=older)
@@ -121,7 +124,8 @@ class Tombstones:
     def consumed(self, path: str) -> None:
         """What stood at `path` is needed no longer (already out of the journal)."""
         with self._lock:
-            self._unlinked.pop(path, None)
+            entry = self._unlinked.pop(path, None)
+        self._release(entry)
 
     def given_back(self, path: str) -> None:
         """The file that was unlinked last has its name back."""
@@ -129,6 +133,11 @@ class Tombstones:
             entry = self._unlinked.pop(path, None)
             if entry is not None and entry.older is not None:
                 self._unlinked[path] = entry.older
+        self._release(entry)
+
+    def _release(self, entry: Unlinked | None) -> None:
+        if entry is not None and entry.file is not None:
+            self._table.release(entry.file)
 
     def hold_off(self, path: str) -> None:
         """A rename onto `path` begins: it will consume what stands there, or give the name back."""
@@ -178,22 +187,37 @@ class Tombstones:
 
     def commit(self, path: str) -> None:
         """Make the unlink at `path` durable: its row goes, its tombstone comes, in one step."""
+        with self._index.transaction() as connection:
+            written = self.write(connection, path)
+        self.written(written)
+
+    def write(self, connection: sqlite3.Connection, path: str) -> Unlinked | None:
+        """Within a transaction: what `commit` does; when it has ended well, call `written`."""
         entry = self.find(path)
         if entry is None or entry.committed:
+            return None
+        if entry.file is not None:
+            delete_number(connection, entry.file.number)
+        if entry.token is not None:
+            add_tombstone(connection, Tombstone(path, entry.token))
+        return entry
+
+    def written(self, entry: Unlinked | None) -> None:
+        """The transaction of `write`, which returned `entry`, has ended well."""
+        if entry is None:
             return
-        with self._index.transaction() as connection:
-            if entry.file is not None:
-                delete_number(connection, entry.file.number)
-            if entry.token is not None:
-                add_tombstone(connection, Tombstone(path, entry.token))
+        path = entry.path
         with self._lock:
-            if self._unlinked.get(path) is entry:
-                if entry.token is not None:
-                    self._unlinked[path] = replace(entry, committed=True)
-                elif entry.older is not None:
-                    self._unlinked[path] = entry.older
-                else:
-                    del self._unlinked[path]
+            now = self._unlinked.get(path)
+            if now is None or now.committed or now.file is not entry.file:
+                return
+            if entry.token is not None:
+                self._unlinked[path] = replace(now, committed=True, file=None)
+            elif entry.older is not None:
+                self._unlinked[path] = entry.older
+            else:
+                del self._unlinked[path]
+        self._release(entry)
 
     def commit_all(self) -> None:
         """The mount goes away: make all unlinks durable."""

@@ -14,11 +14,9 @@ leaves the file's state, its row and the service in a combination that a kill at
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
-from vofs.cache.doubt import Doubts
+from vofs.cache.doubt import Doubts, OnStored
 from vofs.cache.emptyfile import EmptyFiles
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.outcome import Outcome, is_final
@@ -26,6 +24,8 @@ from vofs.cache.storing import Storing
 from vofs.cache.tombstones import Tombstones
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
+    CacheDamaged,
+    CacheFull,
     ContentLost,
     NodeNotFound,
     RemoteTimeout,
@@ -36,7 +36,7 @@ from vofs.core.errors import (
 )
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Upload
-from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
+from vofs.core.nodes import NodeInfo, NodeKind
 from vofs.remote.api import Remote
 
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
@@ -70,7 +70,7 @@ class Uploader:
         *,
         confirm_s: float,
         keeps_conflicts: bool,
-        on_stored: Callable[[str, VersionToken | None, VersionToken], None],
+        on_stored: OnStored,
     ) -> None:
         self._remote, self._fetcher, self._tombstones = remote, fetcher, tombstones
         self._empty, self._clock = empty, clock
@@ -86,14 +86,9 @@ class Uploader:
         """
         try:
             if file.upload_state is Upload.IN_DOUBT:
-                base = file.provenance[0]
                 waiting = self._doubts.settle(file)
-                if waiting is not None:
-                    return waiting
-                if file.provenance[1] is None:  # it did arrive
-                    self._arrived(file, base)
-                if not file.is_dirty:
-                    return Outcome()
+                if waiting is not None or not file.is_dirty:
+                    return waiting or Outcome()
             if not file.queue():
                 return Outcome(contact=False)
             return self._doubts.wait_until_quiet(file.path) or self._send(file)
@@ -105,17 +100,15 @@ class Uploader:
             file.conflicted(conflict, kept=self._keeps_conflicts)
             return Outcome(conflict, final=True)
         except VofsError as exc:
-            in_doubt = file.upload_state is Upload.IN_DOUBT  # until its fate is known (R1)
-            if in_doubt or not is_final(exc, file.answered_failures + 1):
+            if not file.is_dirty:
+                return Outcome()  # stored, and only its row is behind: a full disk
+            # What is in doubt stays so until its fate is known (R1).
+            queued = file.upload_state is Upload.QUEUED
+            if not queued or not is_final(exc, file.answered_failures + 1):
                 file.note_failure(exc)
                 return Outcome(exc)
             file.give_up(Event.FAIL, exc)
             return Outcome(exc, final=True)
-
-    def _arrived(self, file: CachedFile, old: VersionToken | None) -> None:
-        ours = file.provenance[0]
-        assert ours is not None
-        self._on_stored(file.path, old, ours)
 
     def _send(self, file: CachedFile) -> Outcome:
         self._tombstones.bury_from_inside(file.path)
@@ -139,6 +132,10 @@ class Uploader:
         except UploadConflict as exc:  # another node appeared where an empty one was to be made
             file.not_stored(Event.RETRY, exc, began=False)
             raise
+        except (CacheFull, CacheDamaged) as exc:  # broken off on our side, and broken all the same
+            self._doubts.broke(file.path)
+            file.not_stored(Event.DOUBT, exc, began=True)
+            return Outcome(exc)
         except VofsError as exc:
             final = is_final(exc, file.answered_failures + 1)
             replaced = self._is_other_kind(file.path)

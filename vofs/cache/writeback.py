@@ -3,7 +3,8 @@
 Workers take what `core.uploadqueue` says is due and let `Uploader` do it; one scheduler executes
 tombstones and intents that wait.  What is due when:
 
-* a file whose last change was flushed, or whose last handle closed, at once;
+* a file whose last change was flushed, or whose last handle closed, at once; a new one for which
+  nobody waits a second later, because editors rename what they have just written;
 * creation and truncation alone at release, or 5 s after the last change (R4);
 * a dirty file held open after 60 s of quiet, or 10 minutes (R3);
 * between two uploads of one file lies twice the last one's duration, `vofs flush` and
@@ -87,7 +88,9 @@ class WriteBack:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, file: CachedFile, *, flushed: bool, urgent: bool = False) -> None:
+    def submit(
+        self, file: CachedFile, *, flushed: bool, urgent: bool = False, delay_s: float = 0.0
+    ) -> None:
         """A file has something to send.
 
         Args:
@@ -95,6 +98,7 @@ class WriteBack:
             flushed: its bytes are complete (close, unmount, user): send now.  Otherwise it was
                 created, truncated or written and is still open.
             urgent: before all others, and whatever puts it off.
+            delay_s: of a flushed file: not before so many seconds have passed.
         """
         if not file.is_dirty or file.is_detached:
             return
@@ -103,7 +107,7 @@ class WriteBack:
             self._files[file.number] = file
             if flushed:
                 self._flushed.add(file.number)
-            due_at = now if flushed else now + CREATED_DELAY_S
+            due_at = now + (delay_s if flushed else CREATED_DELAY_S)
             self._queue.schedule(file.number, due_at, urgent=urgent)
             self._lock.notify_all()
 

@@ -98,6 +98,8 @@ def _print_status(state: dict[str, Any]) -> None:
     print(f"credential: {state['credential']}")
     used, limit = cache["used_bytes"] / 1e6, cache["limit_bytes"] / 1e6
     print(f"cache: {cache['directory']}, {used:.1f} of {limit:.0f} MB")
+    for kept in cache["set_aside"]:
+        print(f"set aside, may hold unsent data: {kept} (vofs cache ls)")
     failed = [upload for upload in uploads if upload["permanent"]]
     print(f"uploads pending: {len(uploads) - len(failed)}")
     print(f"uploads failed: {len(failed)}")

@@ -35,6 +35,7 @@ into a type, and an exit code out of a start that failed.
     |-- CacheError                the local side
     |   |-- CacheFull                no room that may be used
     |   |-- CacheDamaged             a local file or index contradicts itself
+    |   |   `-- UnknownIndex            an index of a newer vofs, a damaged one, or none at all
     |   |-- UploadFailed             what was written could not be sent; it is kept
     |   |-- UploadConflict           the service holds a version that is not ours; ours is kept
     |   `-- ContentLost              bytes that exist nowhere any more (R9: ESTALE)
@@ -191,6 +192,10 @@ class CacheFull(CacheError):
 
 class CacheDamaged(CacheError):
     """A data file or the index contradicts itself; it is set aside, never served."""
+
+
+class UnknownIndex(CacheDamaged):
+    """The cache's index cannot be read by this vofs: it is set aside, with its data."""
 
 
 class UploadFailed(CacheError):

@@ -66,6 +66,7 @@ class Machinery:
         clock: for times.
         owner: to whom everything belongs.
         close_wait_s: how long close waits for the upload (--close-wait).
+        save_delay_s: how long a new file rests after its close, when nobody waits for its upload.
         timeout_s: how long an operation waits without progress (--timeout).
         fsync_remote: fsync waits for the service (--fsync remote).
         thread_group: the process that the current request comes from.
@@ -87,6 +88,7 @@ class Machinery:
     clock: Clock
     owner: MountOwner
     close_wait_s: float
+    save_delay_s: float
     timeout_s: float
     fsync_remote: bool
     thread_group: Callable[[], int]
@@ -195,10 +197,19 @@ class FileOperations:
         if handle.wrote:
             handle.wrote = False
             handle.file.queue()  # an earlier failure is not this flush's
-            self._parts.writeback.submit(handle.file, flushed=True)
+            self._submit_closed(handle.file)
             handle.flushed_generation = handle.file.generation
         self._wait_for_upload(handle)
         self._report(handle)
+
+    def _submit_closed(self, file: CachedFile) -> None:
+        """Send what was closed; a new file that may be renamed over another at once rests first.
+
+        An editor's temporary name then never reaches the service.
+        """
+        rests = file.is_local and self._parts.close_wait_s <= 0
+        delay_s = self._parts.save_delay_s if rests else 0.0
+        self._parts.writeback.submit(file, flushed=True, delay_s=delay_s)
 
     def _wait_for_upload(self, handle: OpenHandle) -> None:
         """Wait for what is left of --close-wait, if the process that opened the file asks."""
@@ -258,7 +269,7 @@ class FileOperations:
         assert isinstance(handle, OpenHandle)
         file = handle.file
         if handle.access.write and file.writer_closed() == 0:
-            self._parts.writeback.submit(file, flushed=True)
+            self._submit_closed(file)
         self._released.noted(file.path)
         self._parts.table.release(file)
 

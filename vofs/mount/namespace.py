@@ -23,6 +23,7 @@ from vofs.cache.putrecord import PutRecord
 from vofs.cache.rowchanges import delete_file
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
+    CacheError,
     ContainerNotEmpty,
     IsAContainer,
     NodeNotFound,
@@ -244,8 +245,18 @@ class Namespace:
                 followed = True
                 self._followed.add(standing, hold, settle)
                 raise
+            except CacheError as exc:  # the service may be ahead of the journal: looking helps
+                followed = True
+                self._followed.add(standing, hold, settle)
+                raise Unsettled(
+                    f"{intent.op} of {intent.source} could not be noted: {exc}"
+                ) from exc
             except VofsError:
-                self._parts.journal.forget(standing)
+                try:
+                    self._parts.journal.forget(standing)
+                except CacheError:
+                    followed = True
+                    self._followed.add(standing, hold, settle)
                 raise
         finally:
             if not followed:

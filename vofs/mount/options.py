@@ -28,6 +28,7 @@ class MountOptions:
         timeout_s: how long an operation waits without progress.
         strict_timeout: a read may take no longer than that as a whole (EAGAIN).
         close_wait_s: how long close waits for the upload.
+        save_delay_s: how long a new file rests after its close, when nobody waits for its upload.
         fsync_remote: fsync returns when the service has the bytes.
         attr_ttl_s: how long attributes are believed.
         negative_ttl_s: how long a name stays missing.
@@ -54,6 +55,7 @@ class MountOptions:
     timeout_s: float = 30.0
     strict_timeout: bool = False
     close_wait_s: float = 30.0
+    save_delay_s: float = 1.0
     fsync_remote: bool = False
     attr_ttl_s: float = 10.0
     negative_ttl_s: float = 5.0

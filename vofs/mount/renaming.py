@@ -124,16 +124,17 @@ class Renaming:
         noticed (R11).  Under a tombstone there is none: the upload executes that first.
         """
         parts, source = self._parts, file.path
-        parts.tombstones.commit(destination)
         local = parts.table.peek(destination)
         here_alone = local is not None and local.is_local
         is_there = parts.tombstones.find(destination) is None and not here_alone
         base = version_token(replaced) if replaced is not None and is_there else None
         with parts.table.changing_names(source, destination):
             with parts.index.transaction() as connection:
+                unlinked = parts.tombstones.write(connection, destination)
                 rename_files(connection, source, destination)
                 if base is not None:
                     set_base(connection, file.number, base)
+            parts.tombstones.written(unlinked)
             if local is not None:
                 parts.writeback.forget(local)
             parts.tree.removed(source)

@@ -28,6 +28,7 @@ from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.journal import Journal
+from vofs.cache.opening import open_cache
 from vofs.cache.ownversions import CaughtUpRemote, OwnVersions
 from vofs.cache.segments import Segments
 from vofs.cache.storing import Storing
@@ -58,11 +59,6 @@ from vofs.mount.tree import Tree
 from vofs.remote.api import Remote
 
 log = logging.getLogger(__name__)
-
-POWER_LOST = (
-    "the machine went down while %s was in use: copies are checked before they are served, and"
-    " changes that were not synced are kept under names of their own"
-)
 
 
 class Session:
@@ -104,15 +100,10 @@ class Session:
         self._disk = open_disk(options.cache_dir, options.min_free_bytes)
         try:
             self._disk.lock(clock, options.timeout_s)
-            self._index = self._disk.open_index(remote.capabilities.identity)
+            self._index = open_cache(
+                self._disk, remote.capabilities.identity, options.boot_id, clock
+            )
         except BaseException:
-            self._disk.close()
-            raise
-        try:
-            if self._index.started(options.boot_id):
-                log.warning(POWER_LOST, options.cache_dir)
-        except BaseException:
-            self._index.close()
             self._disk.close()
             raise
         self._wire(thread_group, given_up, credential, threads)
@@ -153,7 +144,10 @@ class Session:
             lambda path: self._tree.removed(path),
         )
         empty = EmptyFiles(remote, self._journal)
-        self._doubts = Doubts(remote, BrokenPuts(self._index, clock), clock, options.settle_s)
+        self._doubts = Doubts(
+            remote, BrokenPuts(self._index, clock), clock, options.settle_s,
+            self._stored,
+        )  # fmt: skip
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty,
             Storing(remote, empty, Segments(remote, options.segments)), self._doubts, clock,
@@ -221,6 +215,7 @@ class Session:
                 clock=self._clock,
                 owner=options.owner,
                 close_wait_s=options.close_wait_s,
+                save_delay_s=options.save_delay_s,
                 timeout_s=options.timeout_s,
                 fsync_remote=options.fsync_remote,
                 thread_group=thread_group,

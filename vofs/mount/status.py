@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from vofs.cache.cachedfile import CachedFile
+from vofs.cache.disk import set_aside_in
 from vofs.cache.filetable import FileTable
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.writeback import WriteBack
@@ -45,10 +46,10 @@ class Status:
         options = self._options
         uploads = [self._upload(file) for file in self._table.unsent_below(path)]
         uploads += [
-            {"path": self._shown(row_path), "size": None, "state": "failed", "attempts": 0,
+            {"path": self._shown(row.path), "size": row.size, "state": "failed", "attempts": 0,
              "permanent": True, "retry_in_s": None,
-             "error": f"its cached data cannot be read: {reason}"}
-            for row_path, reason in self._table.damaged.items()
+             "error": f"its cached data cannot be read (vofs cache recover): {row.reason}"}
+            for row in self._table.damaged() if uris.is_below(row.path, path)
         ]  # fmt: skip
         return {
             "mount": str(options.mount_point),
@@ -61,6 +62,7 @@ class Status:
                 "directory": str(options.cache_dir),
                 "used_bytes": self._table.used_bytes(),
                 "limit_bytes": options.cache_limit_bytes,
+                "set_aside": [str(kept) for kept in set_aside_in(options.cache_dir)],
             },
             "to_be_deleted": len(self._tombstones.below("/")),
             "uploads": uploads,

@@ -16,7 +16,7 @@ from vofs.cache.putrecord import PutFate, PutRecord
 from vofs.cache.rowchanges import delete_file, rename_files
 from vofs.cache.rows import FileRow
 from vofs.cache.schema import FORMAT
-from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable
+from vofs.core.errors import CacheDamaged, CacheFull, UnknownIndex
 from vofs.core.nodes import VersionToken
 
 TOKEN = VersionToken(10, "ab" * 16, 123, True)
@@ -152,8 +152,15 @@ def test_a_save_of_a_file_without_a_row_makes_none(parts: Parts) -> None:
 
 def test_a_change_of_a_file_without_a_row_is_refused(parts: Parts) -> None:
     """What would be written could not be found again after a crash."""
+    stored = parts.row("/a", b"bytes")
+    file = parts.load(stored)
+    with parts.index.transaction() as connection:
+        delete_file(connection, "/a")
+    assert not parts.index.mark_dirty(stored.number, 1, whole=True)
     with pytest.raises(CacheDamaged):
-        parts.index.mark_dirty(77, 1, whole=True)
+        file.write(0, b"new")
+    assert file.read(0, 5) == b"bytes"
+    file.close()
 
 
 def test_dirty_and_clean_are_told_apart(parts: Parts) -> None:
@@ -204,7 +211,7 @@ def test_another_format_is_refused(parts: Parts) -> None:
     with parts.index.transaction() as connection:
         connection.execute(f"PRAGMA user_version={FORMAT + 1}")
     parts.index.close()
-    with pytest.raises(MountUnusable, match="format"):
+    with pytest.raises(UnknownIndex, match="format"):
         Index(parts.root / "index.sqlite", IDENTITY)
 
 
@@ -212,7 +219,7 @@ def test_what_is_no_index_is_refused_and_kept(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite"
     path.write_bytes(b"no database at all, but somebody's data" * 100)
     before = path.read_bytes()
-    with pytest.raises(MountUnusable, match="cannot be used"):
+    with pytest.raises(UnknownIndex):
         Index(path, IDENTITY)
     assert path.read_bytes() == before
 

@@ -1,0 +1,160 @@
+"""The step that settles: heal everything, let everybody finish, and compare."""
+
+from __future__ import annotations
+
+import os
+
+from tests.support.expected import Expected
+from tests.support.machine.core import (
+    ATTR_TTL_S,
+    NAMES,
+    ROOT,
+    SETTLE_S,
+    TIMEOUT_S,
+    ModelError,
+    shown,
+)
+from tests.support.machine.programs import Programs
+from tests.support.machine.world import Happenings
+from vofs.core.lifecycle import Upload
+
+MOST_TURNS = 20_000  # a settling that takes so many is a live-lock
+CONFLICT = ".conflict-"
+
+
+class Judge(Programs, Happenings):
+    """See the module's docstring; the arguments are those of `Core`."""
+
+    def do_settle(self) -> None:
+        """Heal everything, let everybody finish, and compare service, mount and model."""
+        self.remote.armed.clear()
+        self.disk.heal()
+        if self.session is None and not self.calls:
+            self.mount()
+        self._finish_calls()
+        if self.doubts:
+            self._wait(20 * TIMEOUT_S)
+        for _ in range(3):
+            self._drain()
+            self._wait(2 * SETTLE_S)
+        self._wait(2 * ATTR_TTL_S)
+        self._compare()
+        self.disturbed = bool(self.doubts)
+        self.recently_hidden.clear()
+        self.deleted.clear()
+
+    def _finish_calls(self) -> None:
+        """Let everybody run, and time pass, until no call is under way."""
+        for turn in range(MOST_TURNS):
+            ready = self.stage.ready
+            if not self.calls:
+                return
+            if ready:
+                self.go(ready[turn % len(ready)])
+                continue
+            deadline = self.stage.next_deadline
+            if deadline is None:
+                standing = [f"{actor.name} at {actor.at}" for actor in self.stage.standing]
+                raise ModelError(f"a dead-lock: {standing}")
+            self.pass_time(max(0.0, deadline - self.stage.monotonic()))
+        raise ModelError(f"{[call.what for call in self.calls]} do not end")
+
+    def _drain(self) -> None:
+        session = self.session
+        assert session is not None
+        self.call("drain", lambda: session.answer({"command": "drain", "timeout_s": 100}))
+        self._finish_calls()
+
+    def _wait(self, seconds: float) -> None:
+        self.call("wait", lambda: self.stage.sleep(seconds))
+        self._finish_calls()
+
+    def _content(self, name: str) -> bytes | None:
+        """What a program finds at `name`; None: nothing."""
+        found: list[bytes | None] = []
+
+        def read() -> bytes | None:
+            try:
+                number = self.fuse("open", name, os.O_RDONLY)
+            except FileNotFoundError:
+                return None
+            assert isinstance(number, int)
+            size = int(getattr(self.fuse("getattr", None, number), "size"))  # noqa: B009
+            data = self.fuse("read", number, size + 1, 0)
+            self.fuse("flush", number)
+            self.fuse("release", number)
+            assert isinstance(data, bytes | bytearray | memoryview)
+            if len(bytes(data)) != size:
+                raise ModelError(f"{name}: {size} bytes announced, {len(bytes(data))} read")
+            return bytes(data)
+
+        def keep(data: object) -> None:
+            assert data is None or isinstance(data, bytes)
+            found.append(data)
+
+        def failed(number: int) -> None:
+            raise ModelError(f"{name} cannot be read: {os.strerror(number)}")
+
+        self.call(f"read all of {name}", read, keep, failed)
+        self._finish_calls()
+        return found[0]
+
+    def _compare(self) -> None:
+        """Every name has, here and there, what the model says; nothing else is left anywhere."""
+        contents = {name: self._content(name) for name in NAMES}
+
+        def fits(name: str, file: Expected | None) -> bool:
+            data = contents[name]
+            return data is None if file is None else data in file.now
+
+        found, impossible = self.doubts.resolve(fits)
+        if impossible:
+            raise ModelError(f"{impossible}: {[shown(contents[name]) for name in impossible]}")
+        self.names.update(found)
+        kept = self._kept_aside()
+        for name in NAMES:
+            self._compare_name(name, contents[name])
+        for file in self.all_files:
+            if file.rival and file not in self.names.values():
+                self._find_rival(file, kept)
+        strays = set(self.service.nodes) - {"/", ROOT, ROOT + "/d", *(ROOT + n for n in NAMES)}
+        if strays - kept.keys():
+            raise ModelError(f"left on the service: {sorted(strays)}")
+
+    def _kept_aside(self) -> dict[str, bytes]:
+        """Nodes to which our side of a conflict was renamed (R11)."""
+        return {path: node.data for path, node in self.service.nodes.items() if CONFLICT in path}
+
+    def _find_rival(self, file: Expected, kept: dict[str, bytes]) -> None:
+        """A file that lost its name to another client's is kept under another (R11)."""
+        if not any(data in file.now for data in kept.values()):
+            raise ModelError(f"our side of a conflict is lost: {list(map(shown, file.now))}")
+        file.rival = False
+
+    def _compare_name(self, name: str, data: bytes | None) -> None:
+        file, node = self.names.get(name), self.service.nodes.get(ROOT + name)
+        there = None if node is None else node.data
+        if file is None:
+            if data is not None or there is not None:
+                raise ModelError(f"{name} is gone; read: {shown(data)}, there: {shown(there)}")
+            return
+        if data not in file.now:
+            raise ModelError(f"{name}: read {shown(data)}, not {list(map(shown, file.now))}")
+        assert data is not None
+        file.settle(data)
+        if there == data:
+            file.rival = False
+        elif not self._is_kept_in_conflict(name, file, there):
+            raise ModelError(f"{name}: read {shown(data)}, there {shown(there)}")
+
+    def _is_kept_in_conflict(self, name: str, file: Expected, there: bytes | None) -> bool:
+        """Ours is kept, dirty and listed, and theirs is untouched, while a handle is open."""
+        assert self.session is not None
+        states = [kept.upload_state for kept in self.session.files if kept.path == ROOT + name]
+        if not file.rival or states != [Upload.CONFLICT] or there not in self.foreign:
+            return False
+        theirs = Expected(there)
+        self.bound[name].append(theirs)
+        del self.names[name]
+        self.doubts.add({name: file}, {name: theirs})
+        return True
