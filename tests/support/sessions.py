@@ -33,7 +33,7 @@ from vofs.cache.clock import Clock, SystemClock
 from vofs.cache.index import Index
 from vofs.cache.journal import Intent, Journal, Tombstone
 from vofs.core.attributes import Attributes, MountOwner
-from vofs.core.errors import RemoteUnavailable, VofsError
+from vofs.core.errors import NodeNotFound, RemoteUnavailable, VofsError
 from vofs.core.nodes import NodeInfo, VersionToken
 from vofs.core.uris import parse_vospace
 from vofs.locks import assert_none_held
@@ -195,7 +195,12 @@ class FaultyRemote:
         fault = self._due(method, path)
         if fault is not None and fault.before is not None:
             fault.before()
-        result = call()
+        try:
+            result = call()
+        except NodeNotFound:  # an answer as good as any
+            if fault is not None and fault.after is not None:
+                fault.after()
+            raise
         if fault is not None and fault.after is not None:
             fault.after()
         if self._dead is not None:
