@@ -27,6 +27,7 @@ _base = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], da
 settings.register_profile("quick", _base, max_examples=25, derandomize=True)
 settings.register_profile("default", _base, max_examples=100, derandomize=True)
 settings.register_profile("long", _base, max_examples=5000)
+settings.register_profile("models-long", _base, max_examples=4000, print_blob=True)
 settings.load_profile("default")
 
 locks.checking(True)  # the order of vofs' locks, in every test

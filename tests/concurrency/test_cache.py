@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
+from tests.integration.session.conftest import Open
 from tests.support.faultydisk import REMOVE, DiskFault
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Background, Fault, HeldAt, Stage, together, until
+from tests.support.sessions import Background, Fault, HeldAt, Stage, raising, together, until
 from vofs.core.errors import RemoteUnavailable
 
 DATA = bytes(range(251)) * 4000  # 1 MB
@@ -181,3 +182,78 @@ def test_s45_one_upload_of_a_name_at_a_time(stage: Stage) -> None:
     mount.wait_sent()
     assert most == 1
     assert stage.stored("/f") == mount.get("/f")
+
+
+def test_s46_an_open_puts_off_the_end_of_a_conflict(stage: Stage, expect_log: ExpectLog) -> None:
+    """R11: the conflict is about to be ended, when somebody opens the file and writes more."""
+    expect_log("changed here and on the service; ours is kept as f.conflict-")
+    stage.store("/f", b"base")
+    mount = stage.mount(attr_ttl_s=0.0, close_wait_s=0.0)
+    handle = mount.open("/f", 1 | 0o1000)
+    mount.write(handle, b"ours")
+    stage.store("/f", b"foreign")
+    look = stage.remote.hold("get_node", stage.path("/f"), nth=2)  # the upload's is the first
+    mount.close(handle)
+    look.wait_until_reached()
+    handle = mount.open("/f", 2)
+    look.open()
+    mount.write(handle, b", more", 4)
+    assert mount.call("read", handle, 100, 0) == b"ours, more"
+    assert stage.stored("/f") == b"foreign"
+    mount.close(handle)
+    mount.wait_sent()
+    (kept,) = stage.names() - {"f"}
+    assert (stage.stored("/f"), stage.stored(f"/{kept}")) == (b"foreign", b"ours, more")
+    assert (mount.get("/f"), mount.get(f"/{kept}")) == (b"foreign", b"ours, more")
+
+
+def test_s47_readers_whose_bytes_are_given_up_for_one_another(stage: Stage) -> None:
+    """Three readers of files that are larger than the cache, each at his own place."""
+    data = DATA * 4
+    for name in ("/a", "/b"):
+        stage.store(name, data)
+    mount = stage.mount(cache_limit_bytes=1 << 20)
+
+    def read(name: str, reverse: bool) -> None:
+        handle = mount.open(name)
+        offsets = range(0, len(data), 131_072)
+        for offset in reversed(offsets) if reverse else offsets:
+            wanted = data[offset : offset + 131_072]
+            assert mount.call("read", handle, 131_072, offset) == wanted
+        mount.close(handle)
+
+    jobs = [lambda: read("/a", False), lambda: read("/a", True), lambda: read("/b", False)]
+    assert together(*jobs) == [None] * 3
+
+
+def test_s48_holes_that_were_filled_stay_until_their_upload_has_them(stage: Stage) -> None:
+    """R6: another file is read, through a cache that is too small for the two."""
+    stage.store("/f", DATA)
+    stage.store("/other", DATA * 2)
+    mount = stage.mount(cache_limit_bytes=300_000, close_wait_s=0.0)
+    put = stage.remote.hold("put_bytes")
+    mount.overwrite("/f", b"ours", 500_000)
+    put.wait_until_reached()
+    assert mount.get("/other") == DATA * 2
+    put.open()
+    mount.wait_sent()
+    assert stage.stored("/f") == DATA[:500_000] + b"ours" + DATA[500_004:]
+
+
+def test_s49_an_unlink_ends_an_upload_whose_fate_is_not_known(
+    open_stage: Open, expect_log: ExpectLog
+) -> None:
+    """R1, R8: the node is quiet for a while after a broken PUT; the file is removed meanwhile."""
+    expect_log("is not sent yet")
+    stage = open_stage("cavern", close_wait_s=0.0, settle_s=3600.0)
+    mount = stage.mount()
+    broke = raising(RemoteUnavailable("broke", sent=True))
+    stage.remote.plan(Fault("put_bytes", after=broke))
+    mount.put("/f", b"bytes")
+    until(lambda: bool(mount.uploads()[0]["attempts"]), "the broken try")
+    mount.call("unlink", "/f")
+    assert not mount.exists("/f")
+    assert mount.uploads() == []
+    mount.stop()
+    assert not stage.has("/f")
+    assert stage.left() == ([], [], [])

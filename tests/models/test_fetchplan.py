@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,13 +25,22 @@ def followed(reads: list[tuple[int, int]]) -> ReadPattern:
     return pattern
 
 
-@given(reads=patterns, start=offsets, length=lengths, size=sizes, ranges=st.booleans())
+@given(
+    reads=patterns,
+    start=offsets,
+    length=lengths,
+    size=sizes,
+    ranges=st.booleans(),
+    most=st.integers(0, LARGEST_WINDOW),
+)
 def test_a_plan_covers_the_read_and_no_more_than_the_file(
-    reads: list[tuple[int, int]], start: int, length: int, size: int, ranges: bool
+    reads: list[tuple[int, int]], start: int, length: int, size: int, ranges: bool, most: int
 ) -> None:
     start = start % size
     end = start + length
-    (first, last), _ = plan(followed(reads), start, end, size, ranges=ranges)
+    spans, _ = plan(followed(reads), start, end, size, ranges=ranges, most=most)
+    assert all(before[1] == after[0] for before, after in pairwise(spans))
+    first, last = spans[0][0], spans[-1][1]
     assert 0 <= first <= start
     assert min(end, size) <= last <= size
     if ranges:
@@ -44,7 +54,15 @@ def test_a_plan_covers_the_read_and_no_more_than_the_file(
 @given(start=st.integers(1 << 25, 1 << 40), length=st.integers(1, BLOCK))
 def test_a_read_out_of_the_blue_fetches_its_blocks_alone(start: int, length: int) -> None:
     pattern = ReadPattern(FIRST_WINDOW, FIRST_WINDOW)
-    (first, last), _ = plan(pattern, start, start + length, 1 << 41, ranges=True)
+    [(first, last)], _ = plan(pattern, start, start + length, 1 << 41, ranges=True)
+    assert last - first <= length + 2 * BLOCK
+
+
+@given(reads=patterns, start=offsets, length=lengths)
+def test_r24_without_prefetch_nothing_but_the_blocks_is_fetched(
+    reads: list[tuple[int, int]], start: int, length: int
+) -> None:
+    [(first, last)], _ = plan(followed(reads), start, start + length, 1 << 43, ranges=True, most=0)
     assert last - first <= length + 2 * BLOCK
 
 
@@ -68,7 +86,8 @@ def test_a_stream_needs_few_requests(length: int, size: int, disorder: int, seed
     for start in starts:
         missing = claimed.gaps(start, min(start + length, size))
         if missing:
-            span, pattern = plan(pattern, missing[0][0], start + length, size, ranges=True)
-            requests += len(claimed.gaps(*span))
-            claimed.add(*span)
+            spans, pattern = plan(pattern, missing[0][0], start + length, size, ranges=True)
+            for span in spans:
+                requests += len(claimed.gaps(*span))
+                claimed.add(*span)
     assert requests <= 4

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.machine import Setting, Step, numbers_of, play
@@ -28,7 +28,7 @@ SETTINGS = [
 WEIGHTS = {
     "run": 30, "pass": 4, "write": 6, "open": 4, "read": 5, "close": 4, "create": 3, "truncate": 2,
     "cut": 1, "stat": 1, "unlink": 2, "rename": 2, "drop": 1, "fsync": 1, "fault": 2, "disk": 1,
-    "notice": 1, "crash": 1, "remount": 1, "settle": 1,
+    "notice": 1, "foreign": 1, "crash": 1, "remount": 1, "settle": 1,
 }  # fmt: skip
 LARGEST = 39  # numbers of a step; a third of them lets an actor run only a few locks far
 REGRESSIONS = Path(__file__).with_name("machine-regressions.txt")
@@ -39,9 +39,11 @@ words = st.sampled_from([word for word, weight in WEIGHTS.items() for _ in range
 numbers = st.lists(st.integers(0, LARGEST), min_size=4, max_size=4)
 steps = st.builds(lambda word, drawn: (word, *drawn[: ARITY[word]]), words, numbers)
 # Hypothesis' lists are short on the average; several of them are not, and shrink as well.
-plays = st.lists(st.lists(steps, min_size=1, max_size=40), max_size=12).map(
-    lambda parts: [step for part in parts for step in part]
+parts = st.lists(st.lists(steps, min_size=1, max_size=40), max_size=12)
+plays = st.tuples(parts, parts, parts).map(
+    lambda drawn: [step for lists in drawn for part in lists for step in part]
 )
+EXAMPLES = settings().max_examples // 3  # of the profile; each is a hundred steps
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,7 @@ def played(setting: Setting, listed: list[Step], folder: Path) -> int:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: f"{s.personality}-{s.unit}")
+@settings(max_examples=EXAMPLES)
 @given(listed=plays)
 def test_any_interleaving(
     setting: Setting, listed: list[Step], folder: Path, count: list[int]

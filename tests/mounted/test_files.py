@@ -309,6 +309,18 @@ def test_sparse_write_behind_an_uncached_file(corner: Corner) -> None:
     assert corner.get("existing") == b"abc" * 1000 + bytes(97_000) + b"end"
 
 
+def test_writes_past_4_GiB(corner: Corner) -> None:
+    """Offsets beyond 32 bits, sparse; cut again before anything is sent."""
+    with open(corner.path / "far", "w+b", buffering=0) as file:
+        for offset in ((4 << 30) - 3, 5 << 30):
+            os.pwrite(file.fileno(), b"beyond", offset)
+            assert os.pread(file.fileno(), 9, offset - 3) == b"\0\0\0beyond"
+        assert os.fstat(file.fileno()).st_size == (5 << 30) + 6
+        os.ftruncate(file.fileno(), 10)
+        os.pwrite(file.fileno(), b"near", 2)
+    assert corner.get("far") == b"\0\0near\0\0\0\0"
+
+
 def test_R18_fsync_and_what_follows(corner: Corner) -> None:
     """fsync and fdatasync succeed, on writers and readers, and the file goes on."""
     with open(corner.path / "new", "w+b", buffering=0) as file:

@@ -19,6 +19,14 @@ def resized(state: bytes, size: int) -> bytes:
     return state[:size].ljust(size, b"\0")
 
 
+def is_mixture(data: bytes, old: bytes, new: bytes) -> bool:
+    """Whether every byte of `data` is that of `old` or of `new`: a change that was killed."""
+    if not min(len(old), len(new)) <= len(data) <= max(len(old), len(new)):
+        return False
+    sources = zip(data, old.ljust(len(data), b"\0"), new.ljust(len(data), b"\0"), strict=False)
+    return all(byte in (one, other) for byte, one, other in sources)
+
+
 class Expected:
     """See the module's docstring.
 
@@ -27,6 +35,7 @@ class Expected:
 
     Attributes:
         rival: somebody else changed it on the service while it had unsent changes.
+        challenged: somebody else changed it when service and mount agreed, perhaps unnoticed.
         changing: a change is under way; there is one at a time.
         may_replace: versions of others that its upload may replace, because its user did.
         handles: how many handles are open on it.
@@ -36,7 +45,9 @@ class Expected:
     def __init__(self, *states: bytes) -> None:
         self._timeline = list(states)  # in the order in which they came to be
         self._oldest = 0  # what is before it is past
+        self._torn: list[tuple[bytes, bytes]] = []
         self.rival = False
+        self.challenged = False
         self.changing = False
         self.may_replace: set[bytes] = set()
         self.handles = 0
@@ -51,6 +62,18 @@ class Expected:
     def ever(self) -> list[bytes]:
         """All states that it was in, or may have been in."""
         return self._timeline
+
+    def may_be(self, data: bytes) -> bool:
+        """Whether it may hold `data` now."""
+        return data in self.now or any(is_mixture(data, *pair) for pair in self._torn)
+
+    def was(self, data: bytes) -> bool:
+        """Whether it held `data` at some time, or may have."""
+        return data in self._timeline or self.may_be(data)
+
+    def tear(self, old: list[bytes], new: list[bytes]) -> None:
+        """A change was killed before it was acknowledged: any part of it may be there."""
+        self._torn += [(one, other) for one in old for other in new]
 
     def mark(self) -> int:
         """A place in time, for `read_since`."""

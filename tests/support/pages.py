@@ -4,8 +4,8 @@ A page is written by hand but for its regions, `<!-- promises: Reading -->` to `
 stands between is made anew.  tests/unit/test_pages.py fails when a page is stale.
 
 * semantics.md, `promises: SECTION`: one paragraph for each test that is marked
-  `@pytest.mark.promise("SECTION", "Title")`; the paragraph is the test's docstring.  Paragraphs
-  come in the order of the test files, and of the tests within.
+  `@pytest.mark.promise("SECTION", "Title")`; the paragraph is the test's docstring.  Those of
+  test_promises.py come first, then those of the other files, in the order of the tests within.
 * concurrency.md, `lifecycle`: the table of `vofs.core.lifecycle` as a diagram; `scenarios`: which
   test stages which numbered scenario, from the tests' names.
 
@@ -77,8 +77,8 @@ def _promise_of(function: ast.FunctionDef) -> tuple[str, str] | None:
 
 
 def promised() -> Iterator[tuple[str, str, Test]]:
-    """Section, title and test of every promise."""
-    for test in all_tests():
+    """Section, title and test of every promise, as they are told."""
+    for test in sorted(all_tests(), key=lambda test: not test.file.endswith("test_promises.py")):
         if test.promise is not None:
             yield (*test.promise, test)
 

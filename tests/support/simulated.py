@@ -32,7 +32,7 @@ from vofs.core.attributes import version_token
 from vofs.core.errors import (
     ContainerNotEmpty,
     ContainerNotFound,
-    IsAContainer,
+    InvalidRequest,
     NodeExists,
     NodeNotFound,
     NotAContainer,
@@ -79,13 +79,13 @@ class Arrival:
     Attributes:
         path: where.
         data: what its body was.
-        began_s: when its head arrived.
+        called_s: when it was asked for.
         replaced: the bytes that were there before, None: no node.
     """
 
     path: str
     data: bytes
-    began_s: float
+    called_s: float
     replaced: bytes | None
 
 
@@ -104,6 +104,7 @@ class SimulatedService:
         self._last_ms = 0
         self.nodes: dict[str, Stored] = {"/": Stored(NodeKind.CONTAINER)}
         self._unnoticed: list[tuple[float, str]] = []
+        self.longest: dict[str, int] = {}  # of the PUTs that were ever begun at a path
         self._jobs: dict[str, tuple[str, str, MoveStatus]] = {}
         self._numbers = itertools.count(1)
         self.on_stored: Callable[[Arrival], None] = lambda arrival: None
@@ -229,13 +230,13 @@ class SimulatedService:
             if not overdue_only:
                 return
 
-    def begin_put(self, path: str) -> Incoming:
+    def begin_put(self, path: str, called_s: float) -> Incoming:
         """The head of a PUT of bytes has arrived."""
         self._require_parent(path)
         there = self.nodes.get(path)
         if there is not None and there.kind is not NodeKind.DATA:
-            raise IsAContainer(path)
-        return Incoming(self, path, there)
+            raise RemoteFailed(path) if self.atomic else InvalidRequest(path)
+        return Incoming(self, path, called_s, there)
 
     def finished(self, node: Stored, arrival: Arrival) -> None:
         """A PUT is done; tells who wants to know."""
@@ -255,10 +256,11 @@ class SimulatedService:
 class Incoming:
     """One PUT of bytes under way."""
 
-    def __init__(self, service: SimulatedService, path: str, there: Stored | None) -> None:
-        self._service, self._path = service, path
+    def __init__(
+        self, service: SimulatedService, path: str, called_s: float, there: Stored | None
+    ) -> None:
+        self._service, self._path, self._called_s = service, path, called_s
         self._replaced = None if there is None else there.data
-        self._began_s = service.now_s()
         self._node = service.opened(path, there)
         self._stream = bytearray()
 
@@ -280,7 +282,7 @@ class Incoming:
         if self._service.atomic:
             self._node = self._service.nodes.setdefault(self._path, self._node)
             self._replaced, self._node.data = self._node.data, data
-        arrival = Arrival(self._path, data, self._began_s, self._replaced)
+        arrival = Arrival(self._path, data, self._called_s, self._replaced)
         self._service.finished(self._node, arrival)
         return PutReceipt(self._node.md5, len(data))
 
@@ -404,9 +406,10 @@ class SimulatedRemote:
 
     def put_bytes(self, path: str, body: Iterable[bytes], size: int) -> PutReceipt:
         assert size > 0 or self.capabilities.empty_put
-        what = f"put_bytes {path}"
+        what, called_s = f"put_bytes {path}", self.service.now_s()
+        self.service.longest[path] = max(size, self.service.longest.get(path, 0))
         self._begin(what)
-        incoming = self.service.begin_put(path)
+        incoming = self.service.begin_put(path, called_s)
         try:
             arrived = 0
             for piece in _pieces(body):

@@ -7,9 +7,14 @@ their removal and a restart.
 
 from __future__ import annotations
 
+import logging
+
 from vofs.cache.clock import Clock
 from vofs.cache.index import Index
+from vofs.core.errors import CacheError
 from vofs.locks import Level, OrderedLock
+
+log = logging.getLogger(__name__)
 
 KEPT_NS = 24 * 3600 * 1_000_000_000  # no handler of a service lives longer
 
@@ -36,13 +41,20 @@ class BrokenPuts:
             return path in self._paths
 
     def note(self, path: str) -> None:
-        """A PUT to `path` broke."""
-        with self._index.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO broken_put VALUES (?, ?)", (path, self._clock.time_ns())
-            )
+        """A PUT to `path` broke.
+
+        An index that cannot be written changes nothing here; after a restart the file's own row
+        still says that its PUT began.
+        """
         with self._lock:
             self._paths.add(path)
+        try:
+            with self._index.transaction() as connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO broken_put VALUES (?, ?)", (path, self._clock.time_ns())
+                )
+        except CacheError as exc:
+            log.warning("%s: its upload broke, which could not be noted: %s", path, exc)
 
     def forget(self, path: str) -> None:
         """What is at `path` was read back `settle` after it was stored: nothing comes any more."""

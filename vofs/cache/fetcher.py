@@ -13,7 +13,7 @@ the whole body: what comes before the claim is skipped.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from threading import Event
 
 from vofs.cache.cachedfile import CachedFile
@@ -21,7 +21,9 @@ from vofs.cache.clock import Clock
 from vofs.cache.content import Reader
 from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
+from vofs.cache.prefetch import Prefetch
 from vofs.cache.threads import Threads
+from vofs.cache.transfer import Means, Transfer
 from vofs.cache.waiting import Patience, WaitingPlaces, never
 from vofs.core.contentcheck import Verdict
 from vofs.core.errors import (
@@ -33,12 +35,10 @@ from vofs.core.errors import (
 )
 from vofs.core.filestate import Claim
 from vofs.core.nodes import VersionToken
-from vofs.locks import assert_none_held
-from vofs.remote.api import ByteSource, Remote
+from vofs.locks import Level, OrderedLock, assert_none_held
+from vofs.remote.api import Remote
 
 log = logging.getLogger(__name__)
-
-BREAKS_IN_A_ROW = 3
 
 
 class Fetcher:
@@ -52,6 +52,7 @@ class Fetcher:
         threads: where the pool's threads come from.
         workers: downloads at a time.
         places: how many readers may wait.
+        prefetch: how much may be downloaded that nobody has asked for.
         timeout_s: seconds without progress after which a reader gives up.
         strict: a read as a whole may take no longer than that (--strict-timeout).
         given_up: whether the process that reads is being killed (R19).
@@ -68,16 +69,23 @@ class Fetcher:
         *,
         workers: int,
         places: WaitingPlaces,
+        prefetch: Prefetch,
         timeout_s: float,
         strict: bool = False,
         given_up: Callable[[], bool] = never,
         on_stale: Callable[[str], None],
     ) -> None:
         self._remote, self._table, self._gate, self._clock = remote, table, gate, clock
-        self._places, self._timeout_s = places, timeout_s
+        self._places, self._prefetch, self._timeout_s = places, prefetch, timeout_s
         self._strict, self._given_up = strict, given_up
         self._on_stale = on_stale
         self._stopping = Event()
+        self._lock = OrderedLock(Level.LEAF)
+        self._running, self._workers = 0, workers
+        self._means = Means(
+            remote, gate, clock, places, prefetch,
+            stopping=self._stopping.is_set, crowded=self._is_crowded,
+        )  # fmt: skip
         self._pool = threads.pool(workers, "vofs-fetch")
 
     def read(self, file: CachedFile, offset: int, size: int, reader: Reader | None = None) -> bytes:
@@ -94,18 +102,24 @@ class Fetcher:
             VofsError: the bytes cannot be had.
         """
         data = file.read(offset, size, reader)
-        if data is not None:
-            return data
+        if data is None:
+            data = self._missing(file, offset, size, reader)
+        self._prefetch.earn(len(data), file.was_read(offset, offset + len(data)))
+        return data
+
+    def _missing(self, file: CachedFile, offset: int, size: int, reader: Reader | None) -> bytes:
+        """Bring what is missing for a read, and read."""
         until = self._clock.monotonic() + self._timeout_s if self._strict else None
         patience = Patience(self._timeout_s, until, self._given_up)
         with self._places.place(file.path), file.awaiting(offset, offset + size):
-            while data is None:
+            while True:
                 self._fetch(file, offset, offset + size, patience, inside=False)
                 data = file.read(offset, size, reader)
-        return data
+                if data is not None:
+                    return data
 
     def fill(self, file: CachedFile, *, inside: bool) -> None:
-        """Download everything that is missing in `file`, and wait for it.
+        """Download everything that is missing in `file`, one request for each gap; wait for it.
 
         Args:
             file: the file.
@@ -118,17 +132,21 @@ class Fetcher:
         patience = Patience(self._timeout_s)
         with file.filling():
             while file.gaps:
-                self._fetch(file, 0, file.size, patience, inside=inside)
+                self._fetch(file, 0, file.size, patience, inside=inside, ahead=False)
 
     def _fetch(
-        self, file: CachedFile, start: int, end: int, patience: Patience, *, inside: bool
-    ) -> None:
+        self, file: CachedFile, start: int, end: int, patience: Patience, *, inside: bool,
+        ahead: bool = True,
+    ) -> None:  # fmt: skip
         """Claim, start what nobody downloads yet, and wait until something came of it."""
         assert_none_held("waiting for a download")
         if not inside:
             self._gate.wait_while_held(lambda: file.path, self._timeout_s)
         failures_before = file.failure_count
-        claims, base = file.claim_missing(start, end, ranges=self._remote.capabilities.ranges)
+        claims, base = file.claim_missing(
+            start, end, ranges=self._remote.capabilities.ranges,
+            ahead=ahead and self._prefetch.allows_window(),
+        )  # fmt: skip
         if claims and base is None:
             for claim in claims:
                 file.release_claim(claim, None)
@@ -144,12 +162,29 @@ class Fetcher:
         ranges = self._remote.capabilities.ranges
         for batch in [[claim] for claim in claims] if ranges else [claims]:
             self._table.share(file)
+            self._submitted(+1)
             try:
                 self._pool.submit(self._download, file, batch, base, inside)
             except RuntimeError:  # the pool is shut down: the mount is going away
+                self._submitted(-1)
                 self._table.release(file)
                 for claim in batch:
                     file.release_claim(claim, RemoteUnavailable("the mount is shutting down"))
+
+    def _submitted(self, change: int) -> None:
+        """Count downloads; when one has to wait for a thread, those that pause make room."""
+        with self._lock:
+            self._running += change
+            crowds = change > 0 and self._is_crowded()
+        if crowds:
+            self._wake_all()
+
+    def _is_crowded(self) -> bool:
+        return self._running > self._workers
+
+    def _wake_all(self) -> None:
+        for file in self._table.files():
+            file.wake()
 
     # -- in the pool ----------------------------------------------------------------------------
 
@@ -158,7 +193,7 @@ class Fetcher:
     ) -> None:
         failure: VofsError | None = None
         try:
-            self._download_all(file, claims, base, inside)
+            Transfer(self._means, file, claims, base, inside).run()
             self._check(file, claims)
         except VersionChanged as exc:
             self._on_stale(file.path)
@@ -174,6 +209,7 @@ class Fetcher:
         finally:
             for claim in claims:
                 file.release_claim(claim, failure)
+            self._submitted(-1)
             self._table.release(file)
 
     def _check(self, file: CachedFile, downloaded: list[Claim]) -> None:
@@ -190,69 +226,8 @@ class Fetcher:
             case Verdict.WRONG:
                 log.error("%s cannot be read: each download is another one", file.path)
 
-    def _download_all(
-        self, file: CachedFile, claims: list[Claim], base: VersionToken, inside: bool
-    ) -> None:
-        """Download all claims, resuming where a connection broke.
-
-        Gives the claims back, without a failure, when the name is being changed: their readers
-        wait at the gate and claim again.
-        """
-        position, end = claims[0].start, claims[-1].end
-        breaks = 0
-        while position < end and not self._stopping.is_set():
-            before, path = position, file.path
-            if not inside and not self._gate.try_enter(path):
-                return
-            if not inside and file.path != path:  # renamed between the two lines above
-                self._gate.leave(path)
-                continue
-            try:
-                position, wanted = self._stream(file, path, claims, position, base)
-                if not wanted:
-                    return
-                if position == before:
-                    raise RemoteUnavailable(f"{path}: the body ended at {position}")
-            except RemoteUnavailable as exc:
-                position = max(position, file.first_gap(claims))
-                log.info("download of %s broke at %d: %s", path, position, exc)
-                breaks = breaks + 1 if position == before else 0
-                if breaks == BREAKS_IN_A_ROW:
-                    raise
-            finally:
-                if not inside:
-                    self._gate.leave(path)
-
-    def _stream(
-        self, file: CachedFile, path: str, claims: list[Claim], position: int, base: VersionToken
-    ) -> tuple[int, bool]:
-        """One reply, into the file.
-
-        Returns:
-            How far it came, and whether anybody still wants more.
-        """
-        end = claims[-1].end
-        with self._remote.open_bytes(path, position, end, base) as source:
-            file.note_digest(source.md5)
-            for offset, chunk in _positions(source):
-                alive = [file.accept(claim, offset, chunk) for claim in claims]
-                self._places.moved()
-                position = max(position, offset + len(chunk))
-                if not any(alive) or self._stopping.is_set():
-                    return position, False
-                if position >= end:
-                    break
-        return position, True
-
     def stop(self) -> None:
         """Stop downloading; what runs ends at its next chunk, or with its socket's timeout."""
         self._stopping.set()
+        self._wake_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _positions(source: ByteSource) -> Iterator[tuple[int, bytes]]:
-    """The chunks of a reply, each with its offset in the file."""
-    offset = source.start
-    for chunk in source.chunks():
-        yield offset, chunk
-        offset += len(chunk)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from vofs.cache.clock import Clock
 from vofs.cache.content import Content
+from vofs.cache.demand import Demand
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
@@ -23,13 +24,13 @@ from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
 from vofs.core.filestate import Claim
 from vofs.core.nodes import VersionToken
 from vofs.core.patience import TimedOutSpans
-from vofs.core.spans import Span
+from vofs.core.spans import Span, SpanSet
 
 FAILURES_KEPT = 16
 WHOLE = 1 << 63  # behind the end of any file
 
 
-class Receiving(Content):
+class Receiving(Content, Demand):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
     def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:
@@ -42,9 +43,15 @@ class Receiving(Content):
         self._timed_out = TimedOutSpans()
 
     def claim_missing(
-        self, start: int, end: int, *, ranges: bool
+        self, start: int, end: int, *, ranges: bool, ahead: bool = True
     ) -> tuple[list[Claim], VersionToken | None]:
         """Claim what is missing for a read of [start, end), and what is wise to fetch with it.
+
+        Args:
+            start: first byte.
+            end: one past the last.
+            ranges: whether the service serves ranges.
+            ahead: whether more may be fetched than is missing (R24).
 
         Returns:
             The new claims, empty when others download it all, and the version they want.
@@ -54,16 +61,18 @@ class Receiving(Content):
         """
         with self.lock:
             self._require_good()
+            claims: list[Claim] = []
             free = self.state.unclaimed(start, end)
-            if not free:
-                return [], self.state.base
-            size, wanted = self.state.size, free[0][0]
-            span, self._pattern = fetchplan.plan(
-                self._pattern, wanted, end, size, ranges=ranges, most=self._space.ahead_bytes()
-            )
-            claims = self.state.claim(*span)
-            self._moved_at.update(dict.fromkeys(claims, self._clock.monotonic()))
-            self._space.downloading(self.number, True)
+            if free:
+                spans, self._pattern = fetchplan.plan(
+                    self._pattern, free[0][0], end, self.state.size, ranges=ranges,
+                    most=self._space.ahead_bytes() if ahead else 0,
+                )  # fmt: skip
+                claims = [claim for span in spans for claim in self.state.claim(*span)]
+                self._moved_at.update(dict.fromkeys(claims, self._clock.monotonic()))
+                self._wanted.update(dict.fromkeys(claims, 0))
+                self._space.downloading(self.number, True)
+            self._want(start, end)
             return claims, self.state.base
 
     @contextmanager
@@ -83,21 +92,23 @@ class Receiving(Content):
         """Store downloaded bytes where they are still wanted, and wake who waits for them.
 
         Returns:
-            False when the claim is dead and the download of no more use, or when nobody waits for
-            these bytes yet and there is no room for more.
+            False when the claim is dead and the download of no more use, or when there is no room
+            and nobody waits for these bytes, or for what follows them.
 
         Raises:
             CacheFull: there is no room for what an upload needs.
         """
         need = self._need_of(offset, offset + len(chunk))
         with self._space.reserved(len(chunk), need) as granted, self.lock:
-            if not granted:
-                return False
+            if not granted:  # what somebody waits for may be further on in the same reply
+                awaited = self.state.is_pinned(offset + len(chunk), claim.end)
+                return awaited and self.state.is_live(claim)
             spans = self.state.acceptable(claim, offset, offset + len(chunk))
             view = memoryview(chunk)
             for start, end in spans:
                 self._data.write(start, view[start - offset : end - offset])
             self._arrived(claim, spans)
+            self._came_for(claim, spans)
             self._note_progress(claim)
             self.lock.notify_all()
             return self.state.is_live(claim)
@@ -115,6 +126,10 @@ class Receiving(Content):
         self._moved_at[claim] = self.progress_at
         self._timed_out.moved(claim.start, claim.end)
 
+    def _drop(self, base: VersionToken) -> None:
+        super()._drop(base)
+        self._ahead = SpanSet()
+
     def first_gap(self, claims: list[Claim]) -> int:
         """The first byte of the claims that has not come yet, or their end."""
         with self.lock:
@@ -126,6 +141,7 @@ class Receiving(Content):
     def release_claim(self, claim: Claim, failure: VofsError | None) -> None:
         """Give a claim up; with a failure, every waiter for its bytes gets that.
 
+        What befell the download of a version that is gone is nobody's failure any more.
         Bytes that are still held back go with a failure; without one, who brought them vouches.
         """
         with self.lock:
@@ -133,9 +149,12 @@ class Receiving(Content):
                 if failure is None:
                     self._release_held()
                 self._held = []
+            if not self.state.is_live(claim):
+                failure = None
             self.state.release(claim)
             self._space.downloading(self.number, self.state.claimed)
             self._moved_at.pop(claim, None)
+            self._wanted.pop(claim, None)
             if failure is not None:
                 self._failure_count += 1
                 self._failures.append((self._failure_count, claim, failure))

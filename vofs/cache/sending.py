@@ -31,6 +31,7 @@ from vofs.core.errors import (
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Life, Upload
 from vofs.core.nodes import VersionToken
+from vofs.core.spans import Span
 
 
 class Sending(Evictable):
@@ -59,6 +60,12 @@ class Sending(Evictable):
         """Freeze the content for an upload; None when holes are to be filled first."""
         with self.lock:
             return self.state.cut_ticket() if self.state.is_whole else None
+
+    def take_back(self, spans: list[Span]) -> None:
+        """R6: what was filled in there did not come from the base version; it is missing again."""
+        with self.lock:
+            self.state.take_back(spans)
+            self._save(whole=self.state.is_whole)
 
     def begin_put(self, ticket: Ticket, *, durable: bool, after_broken: bool = False) -> None:
         """R2: note in the index that the first body byte is about to leave.

@@ -36,7 +36,8 @@ from vofs.core.errors import (
 )
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Upload
-from vofs.core.nodes import NodeInfo, NodeKind
+from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
+from vofs.core.spans import Span
 from vofs.remote.api import Remote
 
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
@@ -91,7 +92,11 @@ class Uploader:
                     return waiting or Outcome()
             if not file.queue():
                 return Outcome(contact=False)
-            return self._doubts.wait_until_quiet(file.path) or self._send(file)
+            waiting = self._doubts.wait_until_quiet(file.path)
+            if waiting is not None:
+                return waiting
+            with file.completed():
+                return self._send(file)
         except RemoteUnavailable as exc:
             file.note_failure(exc)
             return Outcome(exc, retry_after_s=exc.retry_after_s)
@@ -114,7 +119,7 @@ class Uploader:
         self._tombstones.bury_from_inside(file.path)
         self._empty.finish(file.path)
         if file.is_uncertain:  # R5: whole first, as long as its base version can be had
-            self._fetcher.fill(file, inside=True)
+            self._fill(file)
             raise UploadConflict(f"{file.path}: its last changes may be lost with the power")
         self._confirm_base(file)
         ticket = self._whole_ticket(file)
@@ -123,35 +128,58 @@ class Uploader:
         try:
             file.begin_put(ticket, durable=not atomic, after_broken=provisional)
             token = self._storing.store(file, ticket)
-        except RemoteUnavailable as exc:
-            event = Event.DOUBT if exc.sent else Event.RETRY
-            file.not_stored(event, exc, began=exc.sent)
-            if exc.sent:
+        except Exception as exc:
+            return self._not_stored(file, exc)
+        return self._stored(file, ticket, token, provisional=provisional)
+
+    def _not_stored(self, file: CachedFile, failure: Exception) -> Outcome:
+        """What an upload that failed leaves: nothing, something to be looked at, or its traces.
+
+        Raises:
+            UploadConflict: another node has the name by now.
+            Exception: `failure` itself, when it is a defect.
+        """
+        match failure:
+            case RemoteUnavailable(sent=False):
+                file.not_stored(Event.RETRY, failure, began=False)
+                return Outcome(failure, retry_after_s=failure.retry_after_s)
+            case RemoteUnavailable():
+                file.not_stored(Event.DOUBT, failure, began=True)
                 self._doubts.broke(file.path)
-            return Outcome(exc, retry_after_s=exc.retry_after_s)
-        except UploadConflict as exc:  # another node appeared where an empty one was to be made
-            file.not_stored(Event.RETRY, exc, began=False)
-            raise
-        except (CacheFull, CacheDamaged) as exc:  # broken off on our side, and broken all the same
-            self._doubts.broke(file.path)
-            file.not_stored(Event.DOUBT, exc, began=True)
-            return Outcome(exc)
-        except VofsError as exc:
-            final = is_final(exc, file.answered_failures + 1)
-            replaced = self._is_other_kind(file.path)
-            event = Event.FAIL if final and not replaced else Event.RETRY
-            file.not_stored(event, exc, began=not atomic)
-            if replaced:
-                raise UploadConflict(f"{file.path} is no file on the service now") from exc
-            return Outcome(exc, final=final)
-        except Exception as exc:  # a defect, or a library's: the PUT may have begun
-            file.not_stored(Event.DOUBT, RemoteUnavailable(repr(exc), sent=True), began=True)
-            self._doubts.broke(file.path)
-            raise
+                return Outcome(failure, retry_after_s=failure.retry_after_s)
+            case UploadConflict():  # another node appeared where an empty one was to be made
+                file.not_stored(Event.RETRY, failure, began=False)
+                raise failure
+            case CacheFull() | CacheDamaged():  # broken off on our side, and broken all the same
+                self._doubts.broke(file.path)
+                file.not_stored(Event.DOUBT, failure, began=True)
+                return Outcome(failure)
+            case VofsError():
+                return self._refused(file, failure)
+            case _:  # a defect, or a library's: the PUT may have begun
+                unknown = RemoteUnavailable(repr(failure), sent=True)
+                file.not_stored(Event.DOUBT, unknown, began=True)
+                self._doubts.broke(file.path)
+                raise failure
+
+    def _refused(self, file: CachedFile, failure: VofsError) -> Outcome:
+        """The service answered that it did not take the upload, or took something else."""
+        final = is_final(failure, file.answered_failures + 1)
+        replaced = self._is_other_kind(file.path)
+        event = Event.FAIL if final and not replaced else Event.RETRY
+        file.not_stored(event, failure, began=not self._remote.capabilities.atomic_put)
+        if replaced:
+            raise UploadConflict(f"{file.path} is no file on the service now") from failure
+        return Outcome(failure, final=final)
+
+    def _stored(
+        self, file: CachedFile, ticket: Ticket, token: VersionToken, *, provisional: bool
+    ) -> Outcome:
+        """The service proved to have the ticket, as version `token`."""
         try:
             self._on_stored(file.path, ticket.base, token)  # first: lag is understood from now on
-        except Exception as exc:  # what could not be noted would be taken for a foreign change
-            file.not_stored(Event.RETRY, RemoteTimeout(f"{file.path}: {exc}"), began=True)
+        except Exception as exc:  # it is there, but not noted: a look will recognise it
+            file.not_stored(Event.DOUBT, RemoteTimeout(f"{file.path}: {exc}"), began=True)
             raise
         if provisional:
             assert token.md5 is not None  # sent by a PUT, whose bytes were hashed
@@ -162,11 +190,30 @@ class Uploader:
 
     def _whole_ticket(self, file: CachedFile) -> Ticket:
         for _ in range(TRIES_TO_BE_WHOLE):
-            self._fetcher.fill(file, inside=True)
+            self._fill(file)
             ticket = file.cut_ticket()
             if ticket is not None:
                 return ticket
         raise RemoteTimeout(f"{file.path}: its holes change faster than they can be filled")
+
+    def _fill(self, file: CachedFile) -> None:
+        """R6: what is missing comes from the base version, or the upload ends here."""
+        holes = file.gaps
+        self._fetcher.fill(file, inside=True)
+        if holes and not self._remote.capabilities.atomic_put:
+            self._confirm_filling(file, holes)
+
+    def _confirm_filling(self, file: CachedFile, holes: list[Span]) -> None:
+        """R6: what has just been filled came from the base version.
+
+        Where a reply proves its version to the second only (cavern), another version of the same
+        length may have slipped in: the node's date says it to the millisecond.
+        """
+        try:
+            self._confirm_base(file, anew=True)
+        except VofsError:
+            file.take_back(holes)
+            raise
 
     # -- what the service has -------------------------------------------------------------------
 
@@ -184,14 +231,19 @@ class Uploader:
             return False
         return node is not None and node.kind is not NodeKind.DATA
 
-    def _confirm_base(self, file: CachedFile) -> None:
+    def _confirm_base(self, file: CachedFile, *, anew: bool = False) -> None:
         """R11: the node is still the version that our changes are based on.
+
+        Args:
+            file: the file.
+            anew: ask, however fresh the last confirmation is.
 
         Raises:
             UploadConflict: it is another one; ours is kept.
         """
         base, put, confirmed_at = file.provenance
-        if self._clock.monotonic() - confirmed_at <= self._confirm_s and put is None:
+        fresh = self._clock.monotonic() - confirmed_at <= self._confirm_s
+        if fresh and put is None and not anew:
             return
         node = self._look(file.path)
         if node is None:

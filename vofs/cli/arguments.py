@@ -131,6 +131,8 @@ def _add_behaviour(group: argparse._ArgumentGroup) -> None:
                        help="names stay missing so long (%(default)s)")  # fmt: skip
     group.add_argument("--settle", type=_seconds, default=60.0, metavar="S",
                        help="quiet after a broken upload (%(default)s)")  # fmt: skip
+    group.add_argument("--prefetch", choices=("on", "off"), default="on",
+                       help="download before it is asked for (%(default)s)")  # fmt: skip
     group.add_argument("--on-conflict", choices=[choice.value for choice in OnConflict],
                        default=OnConflict.KEEP_BOTH.value,
                        help="a file changed here and on the service (%(default)s)")  # fmt: skip

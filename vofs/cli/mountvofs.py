@@ -265,6 +265,7 @@ def _settings(
         debug=options.debug,
         timeout_s=options.timeout,
         strict_timeout=options.strict_timeout,
+        prefetch=options.prefetch == "on",
         close_wait_s=options.close_wait,
         fsync_remote=options.fsync == "remote",
         attr_ttl_s=options.attr_ttl,

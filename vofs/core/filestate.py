@@ -233,6 +233,18 @@ class FileState:
                     self._claims[number] = replace(claim, start=first)
         return gone
 
+    def take_back(self, spans: Iterable[Span]) -> None:
+        """Downloaded bytes of `spans` are not of the base version after all; dirty ones stay.
+
+        Raises:
+            IllegalTransition: an upload is being made of them.
+        """
+        if self.ticket is not None:
+            raise IllegalTransition("taking back what is being sent")
+        for start, end in spans:
+            self.present.remove(start, end)
+        self.present.update(self.dirty)
+
     def _drop_claims(self) -> None:
         self._claims.clear()
         self.epoch += 1

@@ -27,6 +27,7 @@ class MountOptions:
         debug: check the lock order and let libfuse print requests.
         timeout_s: how long an operation waits without progress.
         strict_timeout: a read may take no longer than that as a whole (EAGAIN).
+        prefetch: bytes may be downloaded before anybody asks for them.
         close_wait_s: how long close waits for the upload.
         save_delay_s: how long a new file rests after its close, when nobody waits for its upload.
         fsync_remote: fsync returns when the service has the bytes.
@@ -54,6 +55,7 @@ class MountOptions:
     debug: bool = False
     timeout_s: float = 30.0
     strict_timeout: bool = False
+    prefetch: bool = True
     close_wait_s: float = 30.0
     save_delay_s: float = 1.0
     fsync_remote: bool = False

@@ -30,6 +30,7 @@ from vofs.cache.gate import PathGate
 from vofs.cache.journal import Journal
 from vofs.cache.opening import open_cache
 from vofs.cache.ownversions import CaughtUpRemote, OwnVersions
+from vofs.cache.prefetch import Prefetch
 from vofs.cache.segments import Segments
 from vofs.cache.storing import Storing
 from vofs.cache.threads import SystemThreads, Threads
@@ -39,7 +40,7 @@ from vofs.cache.waiting import WaitingPlaces, never
 from vofs.cache.writeback import WriteBack
 from vofs.core import uris
 from vofs.core.conflicts import OnConflict
-from vofs.core.errors import NodeBusy, VofsError
+from vofs.core.errors import CacheError, NodeBusy, VofsError
 from vofs.core.nodes import VersionToken
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
@@ -129,8 +130,9 @@ class Session:
         self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
         self._fetcher = Fetcher(
             remote, self._table, gate, clock, threads, workers=options.fetch_workers,
-            places=places, timeout_s=options.timeout_s, strict=options.strict_timeout,
-            given_up=given_up, on_stale=lambda path: self._tree.invalidate(path),
+            places=places, prefetch=Prefetch(clock, on=options.prefetch),
+            timeout_s=options.timeout_s, strict=options.strict_timeout, given_up=given_up,
+            on_stale=lambda path: self._tree.invalidate(path),
         )  # fmt: skip
         self._tombstones = Tombstones(
             remote,
@@ -252,6 +254,11 @@ class Session:
         self._followed.settle_all()
         self._tombstones.bury_due()
         self._table.evict()
+        self._disk.hold_ballast()
+        try:
+            self._index.checkpoint()
+        except CacheError as exc:
+            log.info("%s", exc)
 
     def boundary(self) -> Boundary:
         """What the FUSE binding calls."""

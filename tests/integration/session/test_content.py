@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -15,6 +16,7 @@ import pytest
 from tests.integration.session.conftest import Open
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Background, FaultyRemote, Mounted, Stage, until
+from vofs.cache.content import HELD_BACK_BELOW
 from vofs.core.nodes import VersionToken
 from vofs.remote.api import ByteSource
 
@@ -115,6 +117,33 @@ def test_r13_a_handle_that_got_damaged_bytes_fails(open_stage: Open, expect_log:
     assert mount.get("/f") == LONG
     mount.close(handle)
     mount.close(late)
+
+
+def test_r13_a_file_too_large_to_be_held_back_is_compared_all_the_same(
+    open_stage: Open, expect_log: ExpectLog
+) -> None:
+    """Its readers do not wait for the hash; when it is wrong they read no further."""
+    expect_log("arrived with another MD5")
+    stage = open_stage("vault")
+    large = LONG * (HELD_BACK_BELOW // len(LONG) + 1)
+    stage.store("/f", large)
+    stage.remote = DamagingRemote(stage.remote, (large[0] + 1) % 256)
+    mount = stage.mount()
+    handle = mount.open("/f")
+    for offset in range(0, len(large), 8 * MB):
+        found = mount.call("read", handle, 8 * MB, offset)
+        assert found[1:] == large[offset + 1 : offset + 8 * MB]
+
+    def is_told() -> bool:
+        try:
+            mount.call("read", handle, 4 * KB, 0)
+        except OSError as exc:
+            return exc.errno == errno.EIO
+        return False
+
+    until(is_told, "the handle is told")
+    assert mount.get("/f") == large
+    mount.close(handle)
 
 
 def test_r13_two_downloads_that_agree_overrule_the_md5(

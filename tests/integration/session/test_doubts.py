@@ -178,6 +178,25 @@ def test_r01_a_new_file_of_the_same_name_is_spoiled_by_path(
     assert cavern.stored("/f") == OTHER
 
 
+def test_r01_the_path_is_remembered_after_file_and_mount_are_gone(
+    cavern: Stage, clock: ManualClock, expect_log: ExpectLog
+) -> None:
+    expect_log("is not sent yet")
+    mount = cavern.mount(threads=False)
+    breaks(cavern)
+    mount.put("/f", DATA)
+    sent(mount)
+    mount.call("unlink", "/f")
+    mount.leave()
+    mount = cavern.mount(threads=False)
+    mount.put("/f", OTHER)
+    accepted_after(cavern, mount, clock, puts(cavern))
+    assert state(mount) == "in-doubt"
+    settled(mount, clock)
+    assert cavern.stored("/f") == OTHER
+    assert reads(cavern) == 1
+
+
 def accepted_after(cavern: Stage, mount: Mounted, clock: ManualClock, before: int) -> None:
     begun = clock.monotonic()
     while puts(cavern) == before:

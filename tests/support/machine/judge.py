@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from tests.support.expected import Expected
@@ -19,7 +20,8 @@ from tests.support.machine.world import Happenings
 from vofs.core.lifecycle import Upload
 
 MOST_TURNS = 20_000  # a settling that takes so many is a live-lock
-CONFLICT = ".conflict-"
+CONFLICT, ASIDE = ".conflict-", ".vofs-aside-"
+LOST = bytes(range(255, -1, -1))  # stands for a file that cannot be read as a whole
 
 
 class Judge(Programs, Happenings):
@@ -93,11 +95,18 @@ class Judge(Programs, Happenings):
             found.append(data)
 
         def failed(number: int) -> None:
-            raise ModelError(f"{name} cannot be read: {os.strerror(number)}")
+            if number != errno.ESTALE or name not in self._perhaps_partial():
+                raise ModelError(f"{name} cannot be read: {os.strerror(number)}")
+            found.append(LOST)
 
         self.call(f"read all of {name}", read, keep, failed)
         self._finish_calls()
         return found[0]
+
+    def _perhaps_partial(self) -> set[str]:
+        """Names of files whose holes another client may have made impossible to fill (R6)."""
+        files = {*self.deleted.values(), *(f for f in self.all_files if f.rival or f.challenged)}
+        return {name for name, bound in self.bound.items() if files & set(bound)}
 
     def _compare(self) -> None:
         """Every name has, here and there, what the model says; nothing else is left anywhere."""
@@ -105,18 +114,22 @@ class Judge(Programs, Happenings):
 
         def fits(name: str, file: Expected | None) -> bool:
             data = contents[name]
-            return data is None if file is None else data in file.now
+            if data is LOST:
+                return True
+            return data is None if file is None else data is not None and file.may_be(data)
 
         found, impossible = self.doubts.resolve(fits)
         if impossible:
             raise ModelError(f"{impossible}: {[shown(contents[name]) for name in impossible]}")
         self.names.update(found)
-        kept = self._kept_aside()
+        kept, named = self._kept_aside(), set(self.names.values())
         for name in NAMES:
             self._compare_name(name, contents[name])
         for file in self.all_files:
-            if file.rival and file not in self.names.values():
+            if file.rival and file not in named:
                 self._find_rival(file, kept)
+        if any(handle.file not in named for handle in self.handles):  # whose bytes it may lack (R9)
+            kept |= {path: b"" for path in self.service.nodes if ASIDE in path}
         strays = set(self.service.nodes) - {"/", ROOT, ROOT + "/d", *(ROOT + n for n in NAMES)}
         if strays - kept.keys():
             raise ModelError(f"left on the service: {sorted(strays)}")
@@ -127,23 +140,28 @@ class Judge(Programs, Happenings):
 
     def _find_rival(self, file: Expected, kept: dict[str, bytes]) -> None:
         """A file that lost its name to another client's is kept under another (R11)."""
-        if not any(data in file.now for data in kept.values()):
+        if not any(map(file.may_be, kept.values())):
             raise ModelError(f"our side of a conflict is lost: {list(map(shown, file.now))}")
         file.rival = False
 
     def _compare_name(self, name: str, data: bytes | None) -> None:
         file, node = self.names.get(name), self.service.nodes.get(ROOT + name)
+        if data is LOST and file is not None:  # kept and listed, but nobody can read all of it
+            file.rival = False
+            del self.names[name]
+            self.doubts.add({name: file})
+            return
         there = None if node is None else node.data
         if file is None:
-            if data is not None or there is not None:
+            waits = any(handle.file in self.bound[name] for handle in self.handles)
+            if data is not None or (there is not None and not waits):  # whose bytes it lacks (R9)
                 raise ModelError(f"{name} is gone; read: {shown(data)}, there: {shown(there)}")
             return
-        if data not in file.now:
+        if data is None or not file.may_be(data):
             raise ModelError(f"{name}: read {shown(data)}, not {list(map(shown, file.now))}")
-        assert data is not None
         file.settle(data)
         if there == data:
-            file.rival = False
+            file.rival = file.challenged = False
         elif not self._is_kept_in_conflict(name, file, there):
             raise ModelError(f"{name}: read {shown(data)}, there {shown(there)}")
 
@@ -151,7 +169,8 @@ class Judge(Programs, Happenings):
         """Ours is kept, dirty and listed, and theirs is untouched, while a handle is open."""
         assert self.session is not None
         states = [kept.upload_state for kept in self.session.files if kept.path == ROOT + name]
-        if not file.rival or states != [Upload.CONFLICT] or there not in self.foreign:
+        known = file.rival or file.challenged
+        if not known or states != [Upload.CONFLICT] or there not in self.foreign:
             return False
         theirs = Expected(there)
         self.bound[name].append(theirs)

@@ -215,16 +215,15 @@ class Programs(Core):
             torn: what may be there when it failed half-way.
             locks_left: see `do_run`.
         """
-        before = file.now
+        before, after = file.now, [change(state) for state in file.now]
         file.changing, self.naming = True, self.naming or names
-        for state in before:
-            file.add(change(state))
+        for state in after:
+            file.add(state)
 
         def changed(value: object) -> None:
             file.changing, self.naming = False, self.naming and not names
-            changed_states = [change(state) for state in before]
-            late = [state for state in file.now if state not in (*before, *changed_states)]
-            file.settle(*dict.fromkeys(changed_states + [change(state) for state in late]))
+            late = [state for state in file.now if state not in (*before, *after)]
+            file.settle(*dict.fromkeys(after + [change(state) for state in late]))
             self._must_stay(file)
             done(value)
 
@@ -234,7 +233,13 @@ class Programs(Core):
             file.settle(*dict.fromkeys([*possible, *file.now]))
             failed(number)
 
-        self.call(what, job, changed, not_changed, locks_left=locks_left)
+        def killed() -> None:
+            file.tear(before, after)
+            for name in [name for name, named in self.names.items() if named is file]:
+                del self.names[name]
+                self.doubts.add({name: file})
+
+        self.call(what, job, changed, not_changed, killed, locks_left=locks_left)
 
     def _must_stay(self, file: Expected) -> None:
         """Unsent changes: a deletion by another client does not make the file vanish (R11)."""

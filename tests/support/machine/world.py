@@ -92,30 +92,26 @@ class Happenings(Core):
         self.bound[name].append(theirs)
         if file is None:
             self.doubts.add({name: None}, {name: theirs})
-        elif file.changing or there not in file.now or self._is_unsent(name):
+        elif file.changing or there not in file.now:
             file.rival = True
             del self.names[name]
             self.doubts.add({name: file}, {name: theirs})
         else:
+            file.challenged = True  # until the mount has looked, a change here is a conflict
             file.add(data)
         return True
-
-    def _is_unsent(self, name: str) -> bool:
-        """Whether the mount has, or may have, changes of that file that the service lacks."""
-        if self.session is None:
-            return True
-        found = [file for file in self.session.files if file.path == ROOT + name]
-        return any(file.state.is_dirty for file in found)
 
     def arrived(self, arrival: Arrival) -> None:
         """Bytes of ours have arrived: they are what a user's file was at one moment (R3, R11)."""
         name = arrival.path.removeprefix(ROOT).partition(".conflict-")[0]
-        files = [file for file in self.bound.get(name, []) if arrival.data in file.ever]
+        files = [file for file in self.bound.get(name, []) if file.was(arrival.data)]
         if not files:
             raise ModelError(f"stored at {name}: {shown(arrival.data)}, which was never there")
         replaced = arrival.replaced or b""
         stored_at = self.foreign.get(replaced)
-        old = stored_at is not None and stored_at < arrival.began_s - ATTR_TTL_S
+        old = stored_at is not None and stored_at < arrival.called_s - ATTR_TTL_S
+        if not self.service.atomic and len(replaced) <= self.service.longest[arrival.path]:
+            return  # it may look like what a broken PUT of ours has left (R2)
         if old and not any(replaced in {*file.ever, *file.may_replace} for file in files):
             raise ModelError(f"{name}: the version of another client is overwritten")
 

@@ -11,7 +11,8 @@ from tests.unit.cache.conftest import Parts
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
-from vofs.core.errors import CacheFull, RemoteFailed
+from vofs.cache.waiting import Patience
+from vofs.core.errors import CacheFull, RemoteFailed, VersionChanged
 from vofs.core.filestate import Ticket
 from vofs.core.lifecycle import Event, Upload
 from vofs.core.nodes import VersionToken
@@ -252,6 +253,23 @@ def test_r12_a_claim_dies_with_its_version(parts: Parts) -> None:
         file.close()
 
 
+def test_r12_the_failure_of_a_download_dies_with_its_version(parts: Parts) -> None:
+    """Who waits for the new version does not get the old one's VersionChanged."""
+    file = parts.load(parts.row("/f", base=token_of(OLD)))
+    try:
+        (old,), _ = file.claim_missing(0, 100, ranges=True)
+        assert not file.revalidate(token_of(b"other" * 20), 7)
+        before = file.failure_count
+        file.release_claim(old, VersionChanged("another version"))
+        assert file.failure_count == before
+        (new,), _ = file.claim_missing(0, 100, ranges=True)
+        file.release_claim(new, VersionChanged("yet another"))
+        with pytest.raises(VersionChanged, match="yet another"):
+            file.wait_for(0, 100, before, Patience(1.0))
+    finally:
+        file.close()
+
+
 def test_a_dirty_file_is_never_revalidated(parts: Parts) -> None:
     file = parts.load(parts.row("/f", OLD, token_of(OLD)))
     try:
@@ -283,3 +301,38 @@ def test_what_is_past_a_cut_is_not_fetched(parts: Parts) -> None:
         assert file.read(0, 100) == OLD[:30] + bytes(20)
     finally:
         file.close()
+
+
+def test_what_arrives_from_past_a_cut_is_not_kept(parts: Parts) -> None:
+    """A download that began before the cut brings old bytes; the extension reads zeros."""
+    file = parts.load(parts.row("/f", base=token_of(OLD)))
+    try:
+        claims, _ = file.claim_missing(0, 100, ranges=False)
+        file.truncate(30)
+        file.accept(claims[0], 0, OLD)
+        file.state.check_invariants()
+        file.truncate(50)
+        assert file.read(0, 100) == OLD[:30] + bytes(20)
+    finally:
+        file.close()
+
+
+def test_r06_what_was_filled_in_from_elsewhere_is_taken_back(parts: Parts) -> None:
+    """All but our own bytes; the row says so, too."""
+    base = VersionToken(100, "a" * 32)
+    file = parts.load(parts.row("/f", base=base))
+    file.write(40, b"ours")
+    holes = file.gaps
+    claims, _ = file.claim_missing(0, 100, ranges=False)
+    for claim in claims:
+        assert file.accept(claim, claim.start, b"x" * (claim.end - claim.start))
+        file.release_claim(claim, None)
+    assert file.gaps == []
+    file.write(10, b"OURS")
+    file.take_back(holes)
+    assert file.gaps == [(0, 10), (14, 40), (44, 100)]
+    assert (file.read(10, 4), file.read(40, 4)) == (b"OURS", b"ours")
+    file.close()
+    again = parts.again("/f")
+    assert again.gaps == [(0, 10), (14, 40), (44, 100)]
+    again.close()

@@ -50,6 +50,7 @@ def test_the_three_spellings(
         (["--max-flush-threads", "0", "vault:me", "/m"], "less than 1"),
         (["--cache-limit", "-5", "vault:me", "/m"], "less than 0"),
         (["--umask", "9", "vault:me", "/m"], "9"),
+        (["--prefetch", "some", "vault:me", "/m"], "some"),
         (["--binding", "mfusepy", "vault:me", "/m"], "mfusepy"),
         (["-o", "cache_limitt=5", "vault:me", "/m"], "cache-limitt"),
     ],
@@ -171,3 +172,11 @@ def test_a_mount_point_is_an_empty_directory(tmp_path: Path, table: Path) -> Non
     table.write_text(f"1 1 0:1 / {tmp_path}/empty rw - fuse.vofs x rw\n")
     with pytest.raises(MountUnusable, match="busy"):
         mounts.check_mount_point(tmp_path / "empty")
+
+
+def test_how_reads_wait_and_run_ahead() -> None:
+    """interface.md section 2: --strict-timeout, --prefetch on|off."""
+    usual = parse(["vault:me", "/m"])
+    assert (usual.strict_timeout, usual.prefetch) == (False, "on")
+    other = parse(["-o", "strict_timeout,prefetch=off", "vault:me", "/m"])
+    assert (other.strict_timeout, other.prefetch) == (True, "off")
