@@ -20,6 +20,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from vofs import __version__
+from vofs.cli import cache
 from vofs.cli.client import MountClient, NotMounted, find_mounts
 from vofs.cli.mounts import detach
 from vofs.core.errors import StartError
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     unmount.set_defaults(run=_unmount)
     for command in (status, wait, flush, drop, unmount):
         command.add_argument("--json", action="store_true", help="one JSON value on stdout")
+    cache.add_commands(commands)
     return parser
 
 

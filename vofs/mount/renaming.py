@@ -30,6 +30,7 @@ from vofs.core.errors import (
     CacheError,
     ContainerNotEmpty,
     IsAContainer,
+    NodeBusy,
     NodeNotFound,
     NotAContainer,
     RemoteUnavailable,
@@ -171,6 +172,13 @@ class Renaming:
         except Unsettled:
             self._followed.add(parts.journal.find(intent.number), hold, self.recover)
             raise
+        except NodeNotFound as exc:
+            file = parts.table.peek(moved.path)
+            if file is None or file.put is None:
+                raise
+            raise NodeBusy(
+                f"{moved.path}: whether its upload has arrived is not known yet; try again"
+            ) from exc
 
     def _go_on(self, intent: Intent) -> None:
         """Take all steps from the intent's own on; undo what was done when one is refused.

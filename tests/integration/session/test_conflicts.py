@@ -80,6 +80,25 @@ def test_r11_ours_is_renamed_when_the_last_handle_closes(
     assert content(stage) == shown(mount) == {"f": THEIRS, "f.kept": b"last, longer"}
 
 
+def test_r11_opened_while_its_new_name_is_looked_for(stage: Stage, expect_log: ExpectLog) -> None:
+    """R11: asked again at the very moment of the change: an open file keeps its name."""
+    expect_log("ours is kept as")
+    mount = stage.mount(**SETTINGS)
+    handle = changed_here_and_there(stage, mount)
+    gate = stage.remote.hold("get_node", nth=3)  # after two looks at the name itself
+    mount.call("release", handle)
+    gate.wait_until_reached()
+    handle = mount.open("/f", 2)
+    gate.open()
+    until(lambda: mount.uploads()[0]["retry_in_s"] is not None, "it waits again")
+    mount.write(handle, b"last")
+    assert mount.call("getxattr", "/f", "user.vofs.state") == b"conflict"
+    assert content(stage) == {"f": THEIRS}
+    mount.close(handle)
+    mount.wait_sent()
+    assert content(stage) == shown(mount) == {"f": THEIRS, "f.kept": b"last, longer"}
+
+
 def test_r11_overwrite_sends_ours_over_what_was_seen(stage: Stage, expect_log: ExpectLog) -> None:
     expect_log("ours is sent over it")
     mount = stage.mount(on_conflict=OnConflict.OVERWRITE, **SETTINGS)
@@ -336,7 +355,7 @@ def test_r11_killed_at_each_request_of_a_conflict(
     """A kill at any step of the resolution loses nothing: both are there in the end."""
     kills = 0
     with allowing(*MAY_BE_LOGGED):
-        for number in range(1, 7):  # two looks at the name, one at the other, PUT, and its proof
+        for number in range(1, 6):  # two looks at the name, one at the other, PUT, and its proof
             stage = open_stage(personality, close_wait_s=0.0, **SETTINGS)
             mount = stage.mount(threads=False)
             mount.call("release", changed_here_and_there(stage, mount))

@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Mounted, Stage
+from tests.support.sessions import Killed, Mounted, Stage
 from vofs.cache.disk import MOVING, set_aside_in
 from vofs.core.errors import MountUnusable
 
@@ -106,8 +106,9 @@ def test_a_file_that_was_cut_is_no_damage(open_stage: Open, expect_log: ExpectLo
     mount = stage.mount(threads=False)
     handle = changed(mount)
     mount.call("truncate", "/f", 3, handle)
-    mount.leave()
-    again = stage.mount()
+    with pytest.raises(Killed):
+        stage.kill()
+    again = stage.reopen()
     again.wait_sent()
     assert stage.stored("/f") == again.get("/f") == b"cha"
 

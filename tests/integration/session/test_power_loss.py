@@ -207,7 +207,7 @@ def test_r05_a_file_that_is_emptied_is_in_doubt_no_longer(
     expect_log("of an earlier mount")
     changed(booted)
     dies(stage)
-    again = stage.reopen(threads=False, boot_id="second")
+    again = stage.reopen(threads=False, boot_id="second", close_wait_s=0.0)
     handle = again.open("/f", 0o1001)
     again.write(handle, b"anew")
     again.close(handle)
@@ -225,12 +225,15 @@ def test_r05_r06_holes_are_filled_before_the_name_changes(
     expect_log("of an earlier mount")
     handle = booted.open("/f", 2)
     booted.write(handle, b"X", 3)
-    booted.call("read", handle, 7, 0)
     if synced:
         booted.call("fsync", handle, 0)
     else:
         expect_log("is kept as f.recovered-")
+    booted.call("read", handle, 7, 0)
+    booted.call("utimens", "/f", (0, 1))  # the row is saved, and says that all of it is here
     dies(stage)
+    (data,) = (stage.cache_dir / "data").iterdir()
+    data.write_bytes(b"\0\0\0X\0\0\0")  # what was downloaded never reached the disk
     again = stage.reopen(boot_id="second")
     again.wait_sent()
     whole = b"theXrs!"
