@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from tests.support import leaks
 from tests.support.isolation import isolate
 from tests.support.logs import ExpectLog, LogWatch
+from tests.support.tables import pytest_terminal_summary as pytest_terminal_summary
 from vofs import locks
 
 # Deterministic in `make test`: the same examples on every machine; a run that looks for new ones
@@ -39,8 +40,16 @@ isolate(_homes)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long tests/stress works; `tox -e stress` sets it."""
-    parser.addoption("--stress-seconds", type=float, default=5.0, help="per service")
+    """How thoroughly crashes are tried, and how long tests/stress works."""
+    parser.addoption(
+        "--sweep-every", type=int, default=8, metavar="N",
+        help="crash at every N-th step of a scenario only; 1 is all of them",
+    )  # fmt: skip
+    parser.addoption(
+        "--kills", type=int, default=2, metavar="N",
+        help="how often a real mount of each kind of service is killed under load",
+    )  # fmt: skip
+    parser.addoption("--stress-seconds", type=float, default=5.0, help="of tests/stress")
 
 
 def pytest_unconfigure() -> None:

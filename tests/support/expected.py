@@ -35,7 +35,7 @@ class Expected:
 
     Attributes:
         rival: somebody else changed it on the service while it had unsent changes.
-        challenged: somebody else changed it when service and mount agreed, perhaps unnoticed.
+        challenged: what somebody else made of it when service and mount agreed, perhaps unnoticed.
         changing: a change is under way; there is one at a time.
         may_replace: versions of others that its upload may replace, because its user did.
         handles: how many handles are open on it.
@@ -47,7 +47,7 @@ class Expected:
         self._oldest = 0  # what is before it is past
         self._torn: list[tuple[bytes, bytes]] = []
         self.rival = False
-        self.challenged = False
+        self.challenged: Expected | None = None
         self.changing = False
         self.may_replace: set[bytes] = set()
         self.handles = 0

@@ -54,7 +54,17 @@ class Changes:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._faults: list[tuple[DiskFault, list[int]]] = []
+        self._files: list[DataFile] = []
         self.made: list[str] = []
+
+    def opened(self, file: DataFile) -> None:
+        """A data file was opened."""
+        self._files.append(file)
+
+    def close_all(self) -> None:
+        """Close what a killed process had open and could not close."""
+        for file in self._files:
+            file.close()
 
     def plan(self, *faults: DiskFault) -> None:
         """Add faults; they count from now."""
@@ -101,6 +111,7 @@ class FaultyDataFile(DataFile):
     def __init__(self, taken: DataFile, changes: Changes) -> None:
         super().__init__(taken._descriptor)
         self._changes = changes
+        changes.opened(self)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         with self._changes.change(WRITE) as due:
@@ -157,12 +168,18 @@ class FaultyDisk(Disk):
     def open_data(self, number: int, *, create: bool) -> DataFile:
         if not create:
             return FaultyDataFile(super().open_data(number, create=False), self._changes)
-        with self._changes.change(CREATE):
-            return FaultyDataFile(super().open_data(number, create=True), self._changes)
+        return self._made(CREATE, lambda: super(FaultyDisk, self).open_data(number, create=True))
 
     def open_aside(self) -> DataFile:
-        with self._changes.change(ASIDE):
-            return FaultyDataFile(super().open_aside(), self._changes)
+        return self._made(ASIDE, super().open_aside)
+
+    def _made(self, name: str, make: Callable[[], DataFile]) -> DataFile:
+        with ExitStack() as closed_on_failure:
+            with self._changes.change(name):
+                made = FaultyDataFile(make(), self._changes)
+                closed_on_failure.callback(made.close)
+            closed_on_failure.pop_all()
+        return made
 
     def remove_data(self, number: int) -> None:
         with self._changes.change(REMOVE):

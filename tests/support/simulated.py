@@ -104,6 +104,7 @@ class SimulatedService:
         self._last_ms = 0
         self.nodes: dict[str, Stored] = {"/": Stored(NodeKind.CONTAINER)}
         self._unnoticed: list[tuple[float, str]] = []
+        self.in_flight: set[str] = set()  # where PUTs are under way
         self.longest: dict[str, int] = {}  # of the PUTs that were ever begun at a path
         self._jobs: dict[str, tuple[str, str, MoveStatus]] = {}
         self._numbers = itertools.count(1)
@@ -215,6 +216,7 @@ class SimulatedService:
 
     def broke(self, path: str) -> None:
         """The connection of a PUT is gone; a service that truncates will notice later."""
+        self.in_flight.discard(path)
         if not self.atomic:
             self._unnoticed.append((self.now_s() + self._notices_s, path))
 
@@ -236,10 +238,12 @@ class SimulatedService:
         there = self.nodes.get(path)
         if there is not None and there.kind is not NodeKind.DATA:
             raise RemoteFailed(path) if self.atomic else InvalidRequest(path)
+        self.in_flight.add(path)
         return Incoming(self, path, called_s, there)
 
     def finished(self, node: Stored, arrival: Arrival) -> None:
         """A PUT is done; tells who wants to know."""
+        self.in_flight.discard(arrival.path)
         node.md5, node.date_ms = md5_of(arrival.data), self._stamp()
         self.on_stored(arrival)
 

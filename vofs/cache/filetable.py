@@ -264,8 +264,10 @@ class FileTable:
                 file.close()
                 file.uncounted()
                 self._evictor.row_is_cold()
-            if detached:
-                self._disk.remove_data(file.number)
+            if (
+                detached
+            ):  # not while its row stands: a crash may bring the name back (decision 0005)
+                self._evictor.sweep()
         finally:
             with self._lock:
                 self._busy.discard(path)
@@ -421,3 +423,4 @@ class FileTable:
             file.save()
             file.close()
             file.uncounted()
+        self._evictor.sweep()

@@ -89,9 +89,7 @@ class Journal:
     def advance(self, intent: Intent) -> Intent:
         """Commit the new step or job of a standing intent."""
         with self._index.transaction() as connection:
-            connection.execute(
-                "UPDATE intent SET detail=? WHERE id=?", (_encode(intent), intent.number)
-            )
+            advance_intent(connection, intent)
         return intent
 
     def forget(self, intent: Intent) -> None:
@@ -129,6 +127,11 @@ class Journal:
         """The node is gone, or was replaced."""
         with self._index.transaction() as connection:
             connection.execute("DELETE FROM tombstone WHERE path=?", (path,))
+
+
+def advance_intent(connection: sqlite3.Connection, intent: Intent) -> None:
+    """Within the transaction that carries a part of the change out: this step comes next."""
+    connection.execute("UPDATE intent SET detail=? WHERE id=?", (_encode(intent), intent.number))
 
 
 def end_intent(connection: sqlite3.Connection, intent: Intent) -> None:

@@ -7,6 +7,7 @@ on while we are restarted; `CaughtUpRemote` shows nodes to everybody as if it di
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from vofs.cache.clock import Clock
 from vofs.cache.index import Index
 from vofs.core import uris
 from vofs.core.attributes import version_token
+from vofs.core.errors import CacheError
 from vofs.core.nodes import CONTENT_DATE, LENGTH, MD5, NodeInfo, NodeKind, VersionToken
 from vofs.core.ownversions import OwnVersion, Sight, judge, stored
 from vofs.locks import Level, OrderedLock
@@ -26,6 +28,8 @@ from vofs.remote.api import (
     PutTransactions,
     Remote,
 )
+
+log = logging.getLogger(__name__)
 
 PRUNE_ABOVE = 256
 
@@ -48,22 +52,32 @@ class OwnVersions:
         self._prune_at = PRUNE_ABOVE
 
     def stored(self, path: str, old: VersionToken | None, ours: VersionToken) -> None:
-        """An upload to `path` has replaced version `old` (None: there was no node) by `ours`."""
+        """An upload to `path` has replaced version `old` (None: there was no node) by `ours`.
+
+        The same bytes again leave nothing to be remembered.  An index that cannot be written is no
+        reason to doubt the upload: only a restart then knows less.
+        """
         with self._lock:
             memory = stored(self._memories.get(path), old, ours, self._now_s())
             if not memory.is_empty:
                 self._memories[path] = memory
             full = len(self._memories) >= self._prune_at
-        if memory.is_empty:  # the same bytes again
-            self.forget_below(path)
-            return
+        try:
+            if memory.is_empty:
+                self.forget_below(path)
+            else:
+                self._note(path, memory)
+        except CacheError as exc:
+            log.warning("%s: stored, but not noted which version it replaced: %s", path, exc)
+        if full:
+            self._prune()
+
+    def _note(self, path: str, memory: OwnVersion) -> None:
         with self._index.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO own_version VALUES (?, ?, ?)",
                 (path, int(memory.expires_at() * 1e9), json.dumps(asdict(memory))),
             )
-        if full:
-            self._prune()
 
     def corrected(self, node: NodeInfo, *, listed: bool) -> NodeInfo:
         """The node as the service will show it once it has caught up with us.

@@ -22,7 +22,7 @@ class PutRecord:
     Attributes:
         generation: the generation that was being sent.
         size: its bytes.
-        md5: their hex MD5, known once the whole body has left, else None.
+        md5: their hex MD5, known before the last of them leave, else None.
         fate: what became of it.
         after_broken: one before it broke on a service that truncates, so that not even its own
             success is the end (R1).

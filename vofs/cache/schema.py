@@ -30,7 +30,7 @@ CREATE TABLE file (
     mode INTEGER,                           -- permission bits asked for at creation
     put_generation INTEGER,                 -- R2: a PUT of this generation began
     put_size INTEGER,
-    put_md5 TEXT,                           -- of its body, once the whole of it has left
+    put_md5 TEXT,                           -- of its body, before the last of it leaves
     state TEXT NOT NULL DEFAULT '',         -- '', 'failed' or 'conflict'
     error TEXT NOT NULL DEFAULT '',         -- the last error of an upload
     attempts INTEGER NOT NULL DEFAULT 0,

@@ -73,7 +73,7 @@ class Segments:
             found = begun, hashlib.md5(usedforsecurity=False)
         transaction, digest = found
         md5 = self._send(file, ticket, transactions, transaction, digest)
-        file.body_left(md5)
+        file.body_read(md5)
         return transactions.commit(file.path, transaction.number), md5
 
     def _send(

@@ -90,8 +90,12 @@ class Sending(Evictable):
             )  # fmt: skip
             self._save(whole=self.state.is_whole, durable=durable)
 
-    def body_left(self, md5: str) -> None:
-        """The whole body has left; with its MD5 a lost answer can be settled by looking."""
+    def body_read(self, md5: str) -> None:
+        """The last of the body is about to leave; by its MD5 the whole is known again.
+
+        Args:
+            md5: hex, of the whole body.
+        """
         with self.lock:
             if self.put is not None:
                 self.put = replace(self.put, md5=md5)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import EmptyFiles
 from vofs.cache.segments import Segments
-from vofs.core.errors import RemoteUnavailable, TransferCorrupted, VofsError
+from vofs.core.errors import CacheError, RemoteUnavailable, TransferCorrupted, VofsError
 from vofs.core.filestate import Ticket
 from vofs.core.nodes import VersionToken
 from vofs.remote.api import PutReceipt, Remote
@@ -87,8 +88,15 @@ def _check_proof(path: str, proof: PutReceipt, size: int, md5: str) -> None:
 
 
 def _body(file: CachedFile, ticket: Ticket, digest: hashlib._Hash) -> Iterator[bytes]:
-    """The ticket's bytes; when all have left, their digest is put on record."""
+    """The ticket's bytes; before the last of them leave, the digest of all is put on record.
+
+    A service that has the whole body then never holds a version that a restart takes for foreign.
+    """
+    left = ticket.size
     for chunk in file.ticket_chunks(ticket):
         digest.update(chunk)
+        left -= len(chunk)
+        if not left:
+            with suppress(CacheError):  # a begun PUT is never broken off (R1)
+                file.body_read(digest.hexdigest())
         yield chunk
-    file.body_left(digest.hexdigest())

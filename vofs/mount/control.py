@@ -67,6 +67,7 @@ class Control:
         self._table, self._writeback, self._leave = table, writeback, leave
         self._server: socketserver.ThreadingUnixStreamServer | None = None
         self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
 
     def listen(self) -> None:
         """Make the socket.
@@ -97,9 +98,15 @@ class Control:
         """Answer."""
         assert self._server is not None
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="vofs-control"
+            target=self._serve, args=[self._server], name="vofs-control"
         )
         self._thread.start()
+
+    def _serve(self, server: socketserver.ThreadingUnixStreamServer) -> None:
+        """Take connections until `stop`; without socketserver's polling, which wakes five times a
+        second and holds up every unmount."""
+        while not self._stopping.is_set():
+            server.handle_request()
 
     def serve(self, handler: socketserver.StreamRequestHandler) -> None:
         """Answer the requests of one connection."""
@@ -139,8 +146,9 @@ class Control:
 
     def stop(self) -> None:
         """Stop listening and remove the socket."""
+        self._stopping.set()
         if self._thread is not None and self._server is not None:
-            self._server.shutdown()
+            self._server.socket.shutdown(socket.SHUT_RDWR)  # wakes who waits for a connection
             self._thread.join()
         if self._server is not None:
             self._server.server_close()

@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.gate import Hold
-from vofs.cache.journal import Intent, Tombstone, add_tombstone, end_intent
+from vofs.cache.journal import Intent, Tombstone, add_tombstone, advance_intent, end_intent
 from vofs.cache.rowchanges import delete_file, rename_files, set_base
 from vofs.core import uris
 from vofs.core.attributes import version_token
@@ -278,6 +278,9 @@ class Renaming:
                     add_tombstone(connection, waiting)
                 if not intent.aside or waiting is not None:
                     end_intent(connection, intent)
+                else:  # with the names: carried out once more it would drop what they now mean
+                    intent = replace(intent, step="delete")
+                    advance_intent(connection, intent)
             parts.tombstones.consumed(destination)
             parts.table.renamed(source, destination)
             node = parts.tree.remembered_or_none(source)
@@ -290,7 +293,7 @@ class Renaming:
             parts.table.moved_aside(destination, intent.aside)
             parts.tombstones.placed(waiting)
         elif intent.aside:
-            self._delete_aside(parts.journal.advance(replace(intent, step="delete")))
+            self._delete_aside(intent)
 
     def _delete_aside(self, intent: Intent) -> None:
         """The last step; when it fails the intent stands and is followed."""

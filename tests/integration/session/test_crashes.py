@@ -17,8 +17,7 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.support.sessions import CHANGES, Fault, Mounted, Stage, allowing, lost, until
-
-State = dict[str, bytes | None]  # what the service holds: bytes of files, None for containers
+from tests.support.witness import State, content, shown
 
 MAY_BE_LOGGED = (
     r"was interrupted: looking",
@@ -211,30 +210,6 @@ SWEEPS = [
     for name, scenario in SCENARIOS.items()
     for personality in scenario.on
 ]
-
-
-def content(stage: Stage, path: str = "") -> State:
-    """All that the service holds below the mount."""
-    found: State = {}
-    for name in sorted(stage.names(path)):
-        child = f"{path}/{name}"
-        if "Container" in stage.service.fake.node(stage.path(child))["type"]:
-            found |= {child: None} | content(stage, child)
-        else:
-            found[child] = stage.stored(child)
-    return found
-
-
-def shown(mount: Mounted, path: str = "/") -> State:
-    """All that the mount shows."""
-    found: State = {}
-    for name in mount.ls(path):
-        child = f"{path.rstrip('/')}/{name}"
-        if mount.stat(child).is_directory:
-            found |= {child: None} | shown(mount, child)
-        else:
-            found[child] = mount.get(child)
-    return found
 
 
 def try_change(mount: Mounted, scenario: Scenario) -> OSError | None:

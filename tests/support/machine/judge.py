@@ -43,7 +43,7 @@ class Judge(Programs, Happenings):
         self._compare()
         self.disturbed = bool(self.doubts)
         self.recently_hidden.clear()
-        self.deleted.clear()
+        self.deleted = {name: file for name, file in self.deleted.items() if file.handles}
 
     def _finish_calls(self) -> None:
         """Let everybody run, and time pass, until no call is under way."""
@@ -105,7 +105,10 @@ class Judge(Programs, Happenings):
 
     def _perhaps_partial(self) -> set[str]:
         """Names of files whose holes another client may have made impossible to fill (R6)."""
-        files = {*self.deleted.values(), *(f for f in self.all_files if f.rival or f.challenged)}
+        files = {
+            *self.deleted.values(),
+            *(f for f in self.all_files if f.rival or f.challenged is not None),
+        }
         return {name for name, bound in self.bound.items() if files & set(bound)}
 
     def _compare(self) -> None:
@@ -161,7 +164,7 @@ class Judge(Programs, Happenings):
             raise ModelError(f"{name}: read {shown(data)}, not {list(map(shown, file.now))}")
         file.settle(data)
         if there == data:
-            file.rival = file.challenged = False
+            file.rival, file.challenged = False, None
         elif not self._is_kept_in_conflict(name, file, there):
             raise ModelError(f"{name}: read {shown(data)}, there {shown(there)}")
 
@@ -169,7 +172,7 @@ class Judge(Programs, Happenings):
         """Ours is kept, dirty and listed, and theirs is untouched, while a handle is open."""
         assert self.session is not None
         states = [kept.upload_state for kept in self.session.files if kept.path == ROOT + name]
-        known = file.rival or file.challenged
+        known = file.rival or file.challenged is not None
         if not known or states != [Upload.CONFLICT] or there not in self.foreign:
             return False
         theirs = Expected(there)

@@ -225,6 +225,7 @@ class Programs(Core):
             late = [state for state in file.now if state not in (*before, *after)]
             file.settle(*dict.fromkeys(after + [change(state) for state in late]))
             self._must_stay(file)
+            self._meet(file, really=not set(before) & set(after))
             done(value)
 
         def not_changed(number: int) -> None:
@@ -244,8 +245,25 @@ class Programs(Core):
     def _must_stay(self, file: Expected) -> None:
         """Unsent changes: a deletion by another client does not make the file vanish (R11)."""
         for name, deleted in self.deleted.items():
-            if deleted is file:
+            if deleted is file and name in self.doubts:
                 self.doubts.changed(name, file)
+            elif deleted is file and name not in self.names:
+                self.doubts.add({name: file})
+
+    def _meet(self, file: Expected, *, really: bool) -> None:
+        """A change of a file that another client may have changed unnoticed: perhaps a conflict.
+
+        Args:
+            file: the file.
+            really: it was a change, so that ours must be kept.
+        """
+        theirs = file.challenged
+        if theirs is None:
+            return
+        file.rival = file.rival or really
+        for name in [name for name, named in self.names.items() if named is file]:
+            del self.names[name]
+            self.doubts.add({name: file}, {name: theirs})
 
     def do_fsync(self, which: int, locks_left: int) -> bool:
         """fsync(2)."""

@@ -93,11 +93,12 @@ class Happenings(Core):
         if file is None:
             self.doubts.add({name: None}, {name: theirs})
         elif file.changing or there not in file.now:
-            file.rival = True
+            # Whoever stores while a PUT of ours is under way may simply be the last one.
+            file.rival = ROOT + name not in self.service.in_flight
             del self.names[name]
             self.doubts.add({name: file}, {name: theirs})
         else:
-            file.challenged = True  # until the mount has looked, a change here is a conflict
+            file.challenged = theirs  # until the mount has looked, a change here is a conflict
             file.add(data)
         return True
 
