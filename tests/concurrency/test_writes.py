@@ -122,11 +122,15 @@ def test_s14_a_write_during_fsync_is_neither_lost_nor_called_synced(
 
 
 class GatedTime(SystemClock):
-    """A clock whose `time_ns` waits at a gate in one thread."""
+    """A clock that can be put forward, and whose `time_ns` waits at a gate in one thread."""
 
     def __init__(self) -> None:
         self.gate = HeldAt()
         self.waits: threading.Thread | None = None
+        self.ahead_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
 
     def time_ns(self) -> int:
         if threading.current_thread() is self.waits:
@@ -175,14 +179,15 @@ def test_s16_a_look_confirms_nothing_that_is_younger_than_its_question(
     """R11: the answer was under way for longer than --attr-ttl, and the service changed
     meanwhile: that is no fresh confirmation, so the upload looks again and finds the conflict."""
     expect_log("changed here and on the service; ours is kept as f.conflict-")
-    stage = open_stage("vault", close_wait_s=0.0, attr_ttl_s=0.3)
+    stage = open_stage("vault", close_wait_s=0.0, attr_ttl_s=60.0)
+    stage.clock = clock = GatedTime()
     stage.store("/f", DATA)
     mount = stage.mount()
     gate = stage.remote.hold_answer("get_node", stage.path("/f"))
     opening = Background(lambda: mount.open("/f", 1 | 0o1000))
     gate.wait_until_reached()
     stage.store("/f", b"foreign")
-    threading.Event().wait(0.4)  # the answer is older than --attr-ttl
+    clock.ahead_s = 61.0  # the answer is older than --attr-ttl
     gate.open()
     handle = opening.result()
     assert isinstance(handle, int)

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from vofs.core.uploadqueue import FIRST_DELAY_S, LONGEST_DELAY_S, REST, UploadQueue, backoff_s
+from vofs.core.uploadqueue import (
+    FIRST_DELAY_S,
+    LONGEST_DELAY_S,
+    REST,
+    UploadQueue,
+    backoff_s,
+    too_early_s,
+)
 
 keys = st.integers(1, 4)
 delays = st.integers(0, 20).map(float)
@@ -298,3 +306,21 @@ def test_a_file_that_always_fails_keeps_nobody_waiting() -> None:
         assert number not in queue or queue.is_paused
     assert len(queue) <= 2
     assert tries <= 10
+
+
+@pytest.mark.parametrize(
+    ("writers", "quiet_s", "dirty_s", "has_bytes", "early_s"),
+    [
+        (0, 0.0, 0.0, True, 0.0),  # closed
+        (1, 0.0, 0.0, True, 60.0),
+        (1, 59.0, 59.0, True, 1.0),
+        (1, 60.0, 60.0, True, 0.0),
+        (1, 1.0, 599.0, True, 59.0),
+        (1, 1.0, 600.0, True, 0.0),  # written all the time
+        (1, 1.0, 1.0, False, 4.0),  # R4: created or truncated
+    ],
+)
+def test_r03_r04_when_a_file_that_is_still_open_is_sent(
+    writers: int, quiet_s: float, dirty_s: float, has_bytes: bool, early_s: float
+) -> None:
+    assert too_early_s(writers, quiet_s, dirty_s, has_bytes) == early_s

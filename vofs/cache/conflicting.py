@@ -10,14 +10,14 @@ from copy import deepcopy
 from dataclasses import replace
 
 from vofs.cache.rows import FileRow
-from vofs.cache.sending import Sending
+from vofs.cache.settling import Settling
 from vofs.core.errors import UploadConflict
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Event, Upload
 from vofs.core.nodes import VersionToken
 
 
-class Conflicting(Sending):
+class Conflicting(Settling):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
     @property

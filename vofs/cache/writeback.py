@@ -1,14 +1,8 @@
 """When uploads run: the queue's threads.
 
 Workers take what `core.uploadqueue` says is due and let `Uploader` do it; one scheduler executes
-tombstones and intents that wait.  What is due when:
-
-* a file whose last change was flushed, or whose last handle closed, at once; a new one for which
-  nobody waits a second later, because editors rename what they have just written;
-* creation and truncation alone at release, or 5 s after the last change (R4);
-* a dirty file held open after 60 s of quiet, or 10 minutes (R3);
-* between two uploads of one file lies twice the last one's duration, `vofs flush` and
-  `--fsync remote` excepted (R3).
+tombstones and intents that wait.  A file whose last change was flushed, or whose last handle was
+closed, is due at once; `too_early_s` says when one that is still open is.
 
 The threads only repeat `step`: who calls that himself needs none.
 
@@ -31,14 +25,11 @@ from vofs.cache.threads import Threads
 from vofs.cache.upload import Uploader
 from vofs.core.errors import CacheDamaged, RemoteUnavailable, UploadConflict
 from vofs.core.lifecycle import Upload
-from vofs.core.uploadqueue import UploadQueue
+from vofs.core.uploadqueue import CREATED_DELAY_S, UploadQueue, too_early_s
 from vofs.locks import Level, OrderedLock
 
 log = logging.getLogger(__name__)
 
-CREATED_DELAY_S = 5.0
-IDLE_DELAY_S = 60.0
-HELD_OPEN_S = 600.0
 BUSY_DELAY_S = 0.1
 TICK_S = 0.5
 
@@ -213,10 +204,7 @@ class WriteBack:
         with self._lock:
             if number in self._flushed:
                 return 0.0
-        writers, quiet_s, dirty_s, has_bytes = file.writing(self._clock.monotonic())
-        if not writers or dirty_s >= HELD_OPEN_S:
-            return 0.0
-        return (IDLE_DELAY_S if has_bytes else CREATED_DELAY_S) - quiet_s
+        return too_early_s(*file.writing(self._clock.monotonic()))
 
     def _finish(self, number: int, file: CachedFile, outcome: Outcome, took_s: float) -> None:
         now = self._clock.monotonic()

@@ -18,6 +18,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CREATED_DELAY_S = 5.0  # after the last change of a file that was only created or truncated (R4)
+IDLE_DELAY_S = 60.0  # after the last change of a file that stays open
+HELD_OPEN_S = 600.0  # a file that is changed all the time is sent nevertheless (R3)
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 300.0
 FAILURES_TO_PAUSE = 2
@@ -29,6 +32,23 @@ def backoff_s(attempts: int, retry_after_s: float | None) -> float:
     """Seconds to wait after the `attempts`-th failure in a row; a Retry-After is a lower bound."""
     delay = min(FIRST_DELAY_S * 2.0 ** min(attempts - 1, 16), LONGEST_DELAY_S)
     return max(delay, retry_after_s or 0.0)
+
+
+def too_early_s(writers: int, quiet_s: float, dirty_s: float, has_bytes: bool) -> float:
+    """How long a file that was neither flushed nor closed has to wait.
+
+    Args:
+        writers: handles that may write; without any it is due.
+        quiet_s: seconds since the last change.
+        dirty_s: seconds since it became dirty.
+        has_bytes: bytes were written, and it was not only created or truncated.
+
+    Returns:
+        Seconds; 0 or less: it is due.
+    """
+    if not writers or dirty_s >= HELD_OPEN_S:
+        return 0.0
+    return (IDLE_DELAY_S if has_bytes else CREATED_DELAY_S) - quiet_s
 
 
 @dataclass(slots=True)

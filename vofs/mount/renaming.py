@@ -173,12 +173,12 @@ class Renaming:
             self._followed.add(parts.journal.find(intent.number), hold, self.recover)
             raise
         except NodeNotFound as exc:
-            file = parts.table.peek(moved.path)
-            if file is None or file.put is None:
-                raise
-            raise NodeBusy(
-                f"{moved.path}: whether its upload has arrived is not known yet; try again"
-            ) from exc
+            for file in map(parts.table.peek, (moved.path, destination)):
+                if file is not None and file.put is not None:
+                    raise NodeBusy(
+                        f"{file.path}: whether its upload has arrived is not known yet; try again"
+                    ) from exc
+            raise
 
     def _go_on(self, intent: Intent) -> None:
         """Take all steps from the intent's own on; undo what was done when one is refused.

@@ -273,20 +273,22 @@ def test_r13_the_same_bytes_again_replace_nothing(stage: Stage) -> None:
     assert stage.remote.count("put_bytes") == 2
 
 
+@pytest.mark.parametrize(("source", "destination"), [("/sent", "/f"), ("/f", "/sent")])
 def test_r08_a_rename_of_what_may_not_have_arrived_is_busy_and_not_enoent(
-    open_stage: Open, expect_log: ExpectLog
+    open_stage: Open, expect_log: ExpectLog, source: str, destination: str
 ) -> None:
     """The stress test: a program that is told ENOENT takes its file for gone, or moved."""
     expect_log("is not sent yet")
     expect_log("stay in .* for the next mount")
     stage = open_stage("cavern", close_wait_s=0.0, settle_s=3600.0)
-    stage.store("/b", b"old")
+    stage.store("/sent", b"old")
     mount = stage.mount()
     broke = raising(RemoteUnavailable("broke", sent=True))
     stage.remote.plan(Fault("put_bytes", before=broke))
-    mount.put("/a", b"new")
+    mount.put("/f", b"new")
     until(lambda: bool(mount.uploads()[0]["attempts"]), "the broken try")
     with pytest.raises(OSError, match="busy"):
-        mount.call("rename", "/a", "/b")
-    assert (mount.get("/a"), mount.get("/b"), stage.stored("/b")) == (b"new", b"old", b"old")
+        mount.call("rename", source, destination)
+    assert (mount.get("/f"), mount.get("/sent")) == (b"new", b"old")
+    assert stage.stored("/sent") == b"old"
     mount.leave()
