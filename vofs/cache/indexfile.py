@@ -42,7 +42,7 @@ class IndexFile:
     ) -> None:
         self._lock = OrderedLock(Level.INDEX)
         self._on_full = on_full
-        self._log_file = path.with_name(f"{path.name}-wal")
+        self._log_file = Path(f"{path}-wal")
         self.losses = 0  # power losses that this cache has seen (R5)
         self.identity: str | None = identity
         try:
