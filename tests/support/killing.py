@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import load
-from tests.support.mounted import Mounted
+from tests.support.mounted import Mounted, eventually
 from tests.support.witness import Account, State, renamed, truncated, without, written
 
 TABLE = "kill -9"
@@ -128,7 +128,8 @@ class Rounds:
                 stack.enter_context(self._started(top, ledger, number * WRITERS + writer))
                 for writer, (top, ledger) in enumerate(zip(self._tops, ledgers, strict=True))
             ]
-            threading.Event().wait(self._chance.uniform(0.05, LATEST_KILL_S))
+            eventually(lambda: all(ledger.stat().st_size for ledger in ledgers), 60.0)
+            threading.Event().wait(self._chance.uniform(0.0, LATEST_KILL_S))
             self._mount.kill9()
             for one in loads:
                 code = one.wait(60)

@@ -26,26 +26,27 @@ def content(size: int, seed: int) -> bytes:
 
 
 class Load:
-    """One writer with a directory of its own.
+    """One writer with a directory of its own: the working directory.
+
+    All paths are relative: once the dead mount is detached, an absolute one would lead elsewhere.
 
     Args:
-        top: the directory.
         ledger: a descriptor.
         seed: decides what is done.
     """
 
-    def __init__(self, top: str, ledger: int, seed: int) -> None:
-        self._top, self._ledger = top, ledger
+    def __init__(self, ledger: int, seed: int) -> None:
+        self._ledger = ledger
         self._chance = random.Random(seed)
         self._number = seed * 1_000_000
-        self._folder = sorted(name for name in os.listdir(top) if not name.startswith("."))[0]
+        self._folder = sorted(name for name in os.listdir() if not name.startswith("."))[0]
         self._sizes = {
-            name: os.path.getsize(os.path.join(top, self._folder, name))
-            for name in sorted(os.listdir(os.path.join(top, self._folder)))
+            name: os.path.getsize(os.path.join(self._folder, name))
+            for name in sorted(os.listdir(self._folder))
         }
 
     def _path(self, name: str) -> str:
-        return os.path.join(self._top, self._folder, name)
+        return os.path.join(self._folder, name)
 
     def _next(self) -> int:
         self._number += 1
@@ -166,8 +167,8 @@ class Load:
 
     def _rename_folder(self, _: list[str]) -> None:
         target = f"d{self._next()}"
-        old, new = self._path(""), os.path.join(self._top, target)
-        self._do(lambda: os.rename(old, new), op="rename", source=self._folder, target=target)
+        source = self._folder
+        self._do(lambda: os.rename(source, target), op="rename", source=source, target=target)
         self._folder = target
 
     def run(self) -> int:
@@ -187,7 +188,8 @@ def main() -> int:
     top, path, seed = sys.argv[1], sys.argv[2], int(sys.argv[3])
     ledger = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        return Load(top, ledger, seed).run()
+        os.chdir(top)
+        return Load(ledger, seed).run()
     except OSError as exc:  # it died before the first step
         return 0 if exc.errno in DEAD else 1
 

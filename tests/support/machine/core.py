@@ -18,7 +18,8 @@ from tests.support.actors import UNLIMITED, Actor, Stagehand
 from tests.support.expected import Expected
 from tests.support.faultydisk import Changes, FaultyDisk
 from tests.support.machine.doubts import Doubts, World
-from tests.support.simulated import SimulatedRemote, SimulatedService
+from tests.support.simulated import SimulatedRemote
+from tests.support.simulatedservice import SimulatedService
 from vofs.core.attributes import MountOwner
 from vofs.core.errors import VofsError
 from vofs.core.nodes import NodeInfo, NodeKind

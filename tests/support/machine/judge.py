@@ -15,6 +15,7 @@ from tests.support.machine.core import (
     ModelError,
     shown,
 )
+from tests.support.machine.naming import Naming
 from tests.support.machine.programs import Programs
 from tests.support.machine.world import Happenings
 from vofs.core.lifecycle import Upload
@@ -24,7 +25,7 @@ CONFLICT, ASIDE = ".conflict-", ".vofs-aside-"
 LOST = bytes(range(255, -1, -1))  # stands for a file that cannot be read as a whole
 
 
-class Judge(Programs, Happenings):
+class Judge(Programs, Naming, Happenings):
     """See the module's docstring; the arguments are those of `Core`."""
 
     def do_settle(self) -> None:

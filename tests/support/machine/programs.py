@@ -1,18 +1,15 @@
-"""The steps of programs: system calls, with what libfuse makes of them, and what they mean."""
+"""The steps of programs that use handles: opening, closing, bytes, and what they mean."""
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 from tests.support.expected import Expected, overwritten, resized
-from tests.support.machine.core import NAMES, Core, Handle, ModelError, nothing, shown
-from tests.support.machine.doubts import Possible
+from tests.support.machine.calls import MOST_HANDLES, Calls
+from tests.support.machine.core import NAMES, Handle, ModelError, nothing, shown
 
 FLAGS = (os.O_RDONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_RDWR | os.O_APPEND)
-MOST_HANDLES = 5
 Change = Callable[[bytes], bytes]
 
 
@@ -20,31 +17,8 @@ def _same(state: bytes) -> bytes:
     return state
 
 
-class Programs(Core):
+class Programs(Calls):
     """See the module's docstring; the arguments are those of `Core`."""
-
-    # -- handles --------------------------------------------------------------------------------
-
-    def do_create(self, which: int, locks_left: int) -> bool:
-        """open(2) with O_CREAT of a name that is free."""
-        name = NAMES[which % len(NAMES)]
-        if not self._may_name(name) or name in self.names or len(self.handles) >= MOST_HANDLES:
-            return False
-        file = Expected(b"")
-        if name in self.recently_hidden:
-            file.may_replace |= set(self.recently_hidden[name].ever)
-        self.bound[name].append(file)
-
-        def created(number: object) -> None:
-            self.recently_hidden.pop(name, None)
-            self.names[name] = file
-            self._opened(number, file, os.O_RDWR, name)
-
-        self._name_call(
-            f"create {name}", lambda: self.fuse("create", name, 0o644, os.O_RDWR | os.O_CREAT),
-            created, {name: None}, {name: file}, locks_left=locks_left,
-        )  # fmt: skip
-        return True
 
     def do_open(self, which: int, flags_of: int, locks_left: int) -> bool:
         """open(2) of a file that is there."""
@@ -70,11 +44,6 @@ class Programs(Core):
         )  # fmt: skip
         return True
 
-    def _opened(self, number: object, file: Expected, flags: int, name: str) -> None:
-        assert isinstance(number, int)
-        file.handles += 1
-        self.handles.append(Handle(number, file, flags, name))
-
     def do_close(self, which: int, locks_left: int) -> bool:
         """close(2) of the last descriptor; libfuse unlinks a hidden file with its last handle."""
         handle = self._handle(which, lambda handle: True)
@@ -92,15 +61,6 @@ class Programs(Core):
 
         self.call(f"close {handle.name}", close, locks_left=locks_left)
         return True
-
-    def _forget_hidden(self, file: Expected) -> None:
-        """What libfuse does when the last handle of an unlinked file has been closed."""
-        if file.hidden and not file.handles:
-            hidden, file.hidden = file.hidden, ""
-            with suppress(OSError):  # nobody would be told
-                self.fuse("unlink", hidden)
-
-    # -- bytes ----------------------------------------------------------------------------------
 
     def do_read(self, which: int, start: int, length: int, locks_left: int) -> bool:
         """pread(2)."""
@@ -278,162 +238,3 @@ class Programs(Core):
             handle, lambda: self.fuse("fsync", handle.number, 0), free, "fsync", locks_left
         )
         return True
-
-    # -- names ----------------------------------------------------------------------------------
-
-    def do_stat(self, which: int) -> bool:
-        """stat(2) of a name."""
-        name = NAMES[which % len(NAMES)]
-        if not self._may_name(name):
-            return False
-        file = self.names.get(name)
-        mark = 0 if file is None else file.mark()
-
-        def found(attributes: object) -> None:
-            size = getattr(attributes, "size", None)
-            if file is None:
-                raise ModelError(f"stat {name}: {size} bytes, and there is no such file")
-            if size not in {len(state) for state in file.ever[mark:]}:
-                raise ModelError(f"stat {name}: {size} bytes, not {list(map(len, file.now))}")
-
-        def failed(number: int) -> None:
-            if number == errno.ENOENT and file is not None:
-                raise ModelError(f"stat {name}: no such file, and there is one")
-
-        self._name_call(
-            f"stat {name}", lambda: self.fuse("getattr", name), found, failed=failed,
-            expects=(errno.ENOENT,) if file is None else (),
-        )  # fmt: skip
-        return True
-
-    def do_unlink(self, which: int, locks_left: int) -> bool:
-        """unlink(2)."""
-        name = NAMES[which % len(NAMES)]
-        file = self.names.get(name)
-        if not self._may_name(name) or file is None:
-            return False
-        hides = file.handles > 0
-
-        def unlink() -> None:
-            if hides:
-                self._hide(name, file)
-                self._forget_hidden(file)
-            else:
-                self.fuse("unlink", name)
-
-        def gone(value: object) -> None:
-            del self.names[name]
-            if hides:
-                self.recently_hidden[name] = file
-
-        self._name_call(
-            f"unlink {name}", unlink, gone, {name: file}, {name: None}, locks_left=locks_left
-        )
-        return True
-
-    def _hide(self, name: str, file: Expected) -> None:
-        """What libfuse makes of the unlink of a file that is open."""
-        hidden = self.hidden_name()
-        self.fuse("rename", name, hidden)
-        file.hidden = hidden
-
-    def do_rename(self, which: int, other: int, locks_left: int) -> bool:
-        """rename(2); libfuse first hides a file in the way that is open."""
-        source = NAMES[which % len(NAMES)]
-        destination = NAMES[other % len(NAMES)]
-        file, replaced = self.names.get(source), self.names.get(destination)
-        if source == destination or file is None:
-            return False
-        if not self._may_name(source) or not self._may_name(destination):
-            return False
-        if replaced is not None:
-            file.may_replace |= set(replaced.ever) | replaced.may_replace
-        elif destination in self.recently_hidden:
-            file.may_replace |= set(self.recently_hidden[destination].ever)
-        self.bound[destination].append(file)
-
-        def rename() -> None:
-            if replaced is None or not replaced.handles:
-                self.fuse("rename", source, destination)
-                return
-            self._hide(destination, replaced)
-            try:
-                self.fuse("rename", source, destination)
-            finally:
-                self._forget_hidden(replaced)
-
-        def renamed(value: object) -> None:
-            self.recently_hidden.pop(destination, None)
-            self.names[destination] = self.names.pop(source)
-
-        self._name_call(
-            f"rename {source} {destination}", rename, renamed,
-            {source: file, destination: replaced}, {source: None, destination: file},
-            locks_left=locks_left,
-        )  # fmt: skip
-        return True
-
-    def do_drop(self, which: int) -> bool:
-        """vofs drop: forget what is clean."""
-        session, name = self.session, NAMES[which % len(NAMES)]
-        if session is None:
-            return False
-        self.call(f"drop {name}", lambda: session.answer({"command": "drop", "path": name}))
-        return True
-
-    # -- pieces of calls ------------------------------------------------------------------------
-
-    def _may_name(self, name: str) -> bool:
-        """Whether a call may use that name now: the model knows what it should find there."""
-        return not self.naming and name not in self.doubts
-
-    def _name_call(
-        self,
-        what: str,
-        job: Callable[[], object],
-        done: Callable[[object], None],
-        before: Possible | None = None,
-        after: Possible | None = None,
-        *,
-        failed: Callable[[int], None] = nothing,
-        locks_left: int = 0,
-        expects: tuple[int, ...] = (),
-    ) -> None:
-        """A call that uses names; with `before` and `after`, one that changes what they mean."""
-        self.naming = True
-
-        def named(value: object) -> None:
-            self.naming = False
-            done(value)
-
-        def doubt() -> None:
-            if before is not None and after is not None:
-                for name in before:
-                    self.names.pop(name, None)
-                self.doubts.add(before, after)
-
-        def not_named(number: int) -> None:
-            self.naming = False
-            if number == errno.ETIMEDOUT:  # it may still happen (R19)
-                doubt()
-            failed(number)
-
-        self.call(what, job, named, not_named, doubt, locks_left=locks_left, expects=expects)
-
-    def _handle(self, which: int, wanted: Callable[[Handle], bool]) -> Handle | None:
-        fitting = [handle for handle in self.handles if not handle.busy and wanted(handle)]
-        return fitting[which % len(fitting)] if fitting else None
-
-    def _handle_call(
-        self,
-        handle: Handle,
-        job: Callable[[], object],
-        done: Callable[[object], None],
-        what: str,
-        locks_left: int,
-    ) -> None:
-        def failed(number: int) -> None:
-            handle.busy = False
-
-        handle.busy = True
-        self.call(f"{what} {handle.name}", job, done, failed, locks_left=locks_left)

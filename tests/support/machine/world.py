@@ -7,7 +7,8 @@ import shutil
 from tests.support.expected import Expected
 from tests.support.faultydisk import ASIDE, COMMIT, CREATE, REMOVE, SYNC, TRUNCATE, WRITE, DiskFault
 from tests.support.machine.core import ATTR_TTL_S, NAMES, ROOT, TIMEOUT_S, Core, ModelError, shown
-from tests.support.simulated import Arrival, Fault
+from tests.support.simulated import Fault
+from tests.support.simulatedservice import Arrival
 from vofs.core.errors import CacheDamaged, CacheFull, VofsError
 
 PAUSES_S = (0.1, 0.6, 2.5, 11.0, 70.0)

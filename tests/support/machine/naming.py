@@ -1,0 +1,133 @@
+"""The steps of programs that use names: making, looking, removing, renaming."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from tests.support.expected import Expected
+from tests.support.machine.calls import MOST_HANDLES, Calls
+from tests.support.machine.core import NAMES, ModelError
+
+
+class Naming(Calls):
+    """See the module's docstring; the arguments are those of `Core`."""
+
+    def do_create(self, which: int, locks_left: int) -> bool:
+        """open(2) with O_CREAT of a name that is free."""
+        name = NAMES[which % len(NAMES)]
+        if not self._may_name(name) or name in self.names or len(self.handles) >= MOST_HANDLES:
+            return False
+        file = Expected(b"")
+        if name in self.recently_hidden:
+            file.may_replace |= set(self.recently_hidden[name].ever)
+        self.bound[name].append(file)
+
+        def created(number: object) -> None:
+            self.recently_hidden.pop(name, None)
+            self.names[name] = file
+            self._opened(number, file, os.O_RDWR, name)
+
+        self._name_call(
+            f"create {name}", lambda: self.fuse("create", name, 0o644, os.O_RDWR | os.O_CREAT),
+            created, {name: None}, {name: file}, locks_left=locks_left,
+        )  # fmt: skip
+        return True
+
+    def do_stat(self, which: int) -> bool:
+        """stat(2) of a name."""
+        name = NAMES[which % len(NAMES)]
+        if not self._may_name(name):
+            return False
+        file = self.names.get(name)
+        mark = 0 if file is None else file.mark()
+
+        def found(attributes: object) -> None:
+            size = getattr(attributes, "size", None)
+            if file is None:
+                raise ModelError(f"stat {name}: {size} bytes, and there is no such file")
+            if size not in {len(state) for state in file.ever[mark:]}:
+                raise ModelError(f"stat {name}: {size} bytes, not {list(map(len, file.now))}")
+
+        def failed(number: int) -> None:
+            if number == errno.ENOENT and file is not None:
+                raise ModelError(f"stat {name}: no such file, and there is one")
+
+        self._name_call(
+            f"stat {name}", lambda: self.fuse("getattr", name), found, failed=failed,
+            expects=(errno.ENOENT,) if file is None else (),
+        )  # fmt: skip
+        return True
+
+    def do_unlink(self, which: int, locks_left: int) -> bool:
+        """unlink(2)."""
+        name = NAMES[which % len(NAMES)]
+        file = self.names.get(name)
+        if not self._may_name(name) or file is None:
+            return False
+        hides = file.handles > 0
+
+        def unlink() -> None:
+            if hides:
+                self._hide(name, file)
+                self._forget_hidden(file)
+            else:
+                self.fuse("unlink", name)
+
+        def gone(value: object) -> None:
+            del self.names[name]
+            if hides:
+                self.recently_hidden[name] = file
+
+        self._name_call(
+            f"unlink {name}", unlink, gone, {name: file}, {name: None}, locks_left=locks_left
+        )
+        return True
+
+    def do_rename(self, which: int, other: int, locks_left: int) -> bool:
+        """rename(2); libfuse first hides a file in the way that is open."""
+        source = NAMES[which % len(NAMES)]
+        destination = NAMES[other % len(NAMES)]
+        file, replaced = self.names.get(source), self.names.get(destination)
+        if source == destination or file is None:
+            return False
+        if not self._may_name(source) or not self._may_name(destination):
+            return False
+        if replaced is not None:
+            file.may_replace |= set(replaced.ever) | replaced.may_replace
+        elif destination in self.recently_hidden:
+            file.may_replace |= set(self.recently_hidden[destination].ever)
+        self.bound[destination].append(file)
+
+        def rename() -> None:
+            if replaced is None or not replaced.handles:
+                self.fuse("rename", source, destination)
+                return
+            self._hide(destination, replaced)
+            try:
+                self.fuse("rename", source, destination)
+            finally:
+                self._forget_hidden(replaced)
+
+        def renamed(value: object) -> None:
+            self.recently_hidden.pop(destination, None)
+            if source in self.doubts:  # a write has met another client's change meanwhile
+                self.names.pop(destination, None)
+                self.doubts.add({source: None, destination: file})
+            else:
+                self.names[destination] = self.names.pop(source)
+
+        self._name_call(
+            f"rename {source} {destination}", rename, renamed,
+            {source: file, destination: replaced}, {source: None, destination: file},
+            locks_left=locks_left,
+        )  # fmt: skip
+        return True
+
+    def do_drop(self, which: int) -> bool:
+        """vofs drop: forget what is clean."""
+        session, name = self.session, NAMES[which % len(NAMES)]
+        if session is None:
+            return False
+        self.call(f"drop {name}", lambda: session.answer({"command": "drop", "path": name}))
+        return True
