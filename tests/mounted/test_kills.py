@@ -14,7 +14,7 @@ from fakevospace import FakeVOSpace
 from tests.mounted.conftest import MakeMount
 from tests.support.killing import OPTIONS, TABLE, WRITERS, Rounds
 
-BATCH = 10  # kills of one test: a test that hangs is freed after a while
+BATCH = 4  # kills of one test: the watchdog of these tests gives each 100 s, on any machine
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,6 +5,7 @@ The directory is ours alone, mode 0700, or it is refused (R23).  It holds
     lock            held with flock(2) by the one mount that uses the cache; dies with its holder
     index.sqlite    see `index.py`
     set-aside-TIME  an index that could not be read, with its data
+    ballast         given up when the disk is full, so that the index can commit (R21)
     data/NNN        one sparse file per cached file, named by number, so a rename moves nothing
 
 Data files are opened relative to the directory's descriptor and never through a symbolic link.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import itertools
+import logging
 import os
 import stat
 from contextlib import suppress
@@ -28,6 +30,9 @@ from vofs.cache.index import Index
 from vofs.core.errors import CacheFull, MountUnusable
 
 LOCK_POLL_S = 0.05
+BALLAST, BALLAST_BYTES = "ballast", 4 << 20
+
+log = logging.getLogger(__name__)
 SET_ASIDE, MOVING = "set-aside-", ".moving"
 # The index last, and its log before it: without its log it would look as it was long ago.
 PARTS = ("data", "index.sqlite-wal", "index.sqlite-journal", "index.sqlite")
@@ -48,6 +53,7 @@ class Disk:
         self.root = root
         self._min_free_bytes = min_free_bytes
         self._lock_fd: int | None = None
+        self._has_ballast = False
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -108,7 +114,7 @@ class Disk:
 
     def open_index(self, identity: str) -> Index:
         """The index of this cache, made when missing; see `Index` for what it raises."""
-        return Index(self.root / "index.sqlite", identity)
+        return Index(self.root / "index.sqlite", identity, self.drop_ballast)
 
     def set_aside(self, time_ns: int) -> Path:
         """Move index and data into a directory of their own, which is a cache like this one.
@@ -233,6 +239,32 @@ class Disk:
         """What the file system has left for us."""
         found = os.fstatvfs(self._root_fd)
         return found.f_bavail * found.f_frsize
+
+    def hold_ballast(self) -> None:
+        """R21: keep 4 MiB for the moment when the disk is full; without room for it, nothing.
+
+        Never out of the space that is to stay free.
+        """
+        if self._has_ballast or self.missing_room(2 * BALLAST_BYTES) > 0:
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with suppress(OSError):
+            descriptor = os.open(BALLAST, flags, 0o600, dir_fd=self._root_fd)
+            try:
+                os.posix_fallocate(descriptor, 0, BALLAST_BYTES)
+                self._has_ballast = True
+            finally:
+                os.close(descriptor)
+
+    def drop_ballast(self) -> bool:
+        """The disk is full: make room for the index; returns whether there was any to make."""
+        self._has_ballast = False
+        try:
+            os.unlink(BALLAST, dir_fd=self._root_fd)
+        except OSError:
+            return False
+        log.warning("no room below %s: what was accepted is kept, nothing more fits", self.root)
+        return True
 
     def require_room(self, size_bytes: int) -> None:
         """Make sure that `size_bytes` more may be stored.

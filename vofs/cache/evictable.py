@@ -113,6 +113,13 @@ class Evictable(FileCore):
             with self.lock:
                 self.state.unpin(pin)
 
+    @contextmanager
+    def completed(self) -> Iterator[None]:
+        """R6: room for all that is missing, while the file is sent; see `Space.holes`."""
+        missing = sum(end - start for start, end in self.gaps)
+        with self._space.holes(missing, self.path):
+            yield
+
     def evict(self, blocks: range) -> int:
         """Give up those of `blocks` that may go; returns how many bytes that freed.
 

@@ -74,15 +74,20 @@ class Evictor:
         """Give up `size` bytes, or as many as may go; returns how many went."""
         assert_none_held("eviction")
         freed, began = self.sweep(), self._space.tick
+        passed: ColdFile | None = None  # it is in other hands; it would only come again
         while freed < size:
             cold, hot = self._oldest_cold(), self._space.oldest_tick()
+            if cold == passed:
+                cold = None
             if hot is not None and hot > began:
                 hot = None  # put back meanwhile, because somebody waits for it
             if cold is None and hot is None:
                 break
             try:
                 if cold is not None and (hot is None or cold.used_at < hot):
-                    freed += self._give_up_row(cold, size - freed)
+                    went = self._give_up_row(cold, size - freed)
+                    passed = None if went else cold
+                    freed += went
                 else:
                     freed += self._give_up_blocks(size - freed)
             except CacheError as exc:

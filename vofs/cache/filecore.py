@@ -80,6 +80,13 @@ class FileCore:
             return self.state.size
 
     @property
+    def unsent_growth(self) -> int:
+        """By how many bytes it is longer than what the service has of it."""
+        with self.lock:
+            stored = 0 if self.state.base is None else self.state.base.length
+            return max(0, self.state.size - stored)
+
+    @property
     def is_dirty(self) -> bool:
         """Whether something of it is not on the service."""
         with self.lock:

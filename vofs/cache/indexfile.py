@@ -13,13 +13,15 @@ unsent files would go to the wrong place.  What is not ours is not changed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from vofs.cache import schema
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable, UnknownIndex
 from vofs.locks import Level, OrderedLock
+
+LOG_BYTES = 4 << 20  # the log is brought into the database beyond this
 
 
 class IndexFile:
@@ -28,14 +30,19 @@ class IndexFile:
     Args:
         path: the database file; made when missing.
         identity: the service identity that this cache must belong to; None: any.
+        on_full: called when a commit finds no room; makes some, and returns whether it did.
 
     Raises:
         MountUnusable: another identity's cache, or one that cannot be opened at all.
         UnknownIndex: of a newer format, damaged, or no index.
     """
 
-    def __init__(self, path: Path, identity: str | None) -> None:
+    def __init__(
+        self, path: Path, identity: str | None, on_full: Callable[[], bool] = lambda: False
+    ) -> None:
         self._lock = OrderedLock(Level.INDEX)
+        self._on_full = on_full
+        self._log_file = Path(f"{path}-wal")
         self.losses = 0  # power losses that this cache has seen (R5)
         self.identity: str | None = identity
         try:
@@ -47,6 +54,7 @@ class IndexFile:
             version = self._identify(path, identity)  # what is not ours is not changed
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
+            self._connection.execute("PRAGMA wal_autocheckpoint=0")  # see `checkpoint`
             self._prepare(version)
         except BaseException as exc:
             self._connection.close()
@@ -127,7 +135,7 @@ class IndexFile:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._connection
-                    self._connection.execute("COMMIT")
+                    self._commit()
                 except BaseException:
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
@@ -137,9 +145,39 @@ class IndexFile:
                         self._connection.execute("PRAGMA synchronous=NORMAL")
             except sqlite3.OperationalError as exc:
                 if exc.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                    self._on_full()
                     raise CacheFull("the cache's index has no room on its disk") from exc
                 raise CacheDamaged(f"index: {exc}") from exc
             except sqlite3.Error as exc:
+                raise CacheDamaged(f"index: {exc}") from exc
+
+    def _commit(self) -> None:
+        """Commit; once more when the disk is full and room can be made (R21)."""
+        try:
+            self._connection.execute("COMMIT")
+        except sqlite3.OperationalError as exc:
+            full = exc.sqlite_errorcode == sqlite3.SQLITE_FULL
+            if not (full and self._connection.in_transaction and self._on_full()):
+                raise
+            self._connection.execute("COMMIT")
+
+    def checkpoint(self) -> None:
+        """Bring the log into the database when it has grown; the scheduler's work (R21).
+
+        Raises:
+            CacheFull, CacheDamaged: it could not be; nothing is lost, the log goes on.
+        """
+        try:
+            if self._log_file.stat().st_size < LOG_BYTES:
+                return
+        except OSError:
+            return
+        with self._lock:
+            try:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.OperationalError as exc:
+                if exc.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                    raise CacheFull("no room to bring the index's log in") from exc
                 raise CacheDamaged(f"index: {exc}") from exc
 
     def close(self) -> None:

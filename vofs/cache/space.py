@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from vofs.cache.disk import Disk
+from vofs.core.errors import NodeBusy, UploadFailed
 from vofs.core.eviction import REST, UseOrder
 from vofs.locks import Level, OrderedLock, assert_none_held
 
@@ -57,7 +58,7 @@ class Space:
         self._charges: dict[int, int] = {}  # by number, of files in memory
         self._downloading: set[int] = set()
         self._used = self._reserved = self._tick = 0
-        self._cramped = False
+        self._cramped = self._exceeded = False
         self._make_room: Callable[[int], int] = lambda _: 0
 
     def begin(self, used_bytes: int, tick: int, make_room: Callable[[int], int]) -> None:
@@ -147,6 +148,43 @@ class Space:
                 return False
             self._reserved += size
             return True
+
+    @contextmanager
+    def holes(self, size: int, path: str) -> Iterator[None]:
+        """R6: an upload needs `size` bytes that are not here; what comes of them stays meanwhile.
+
+        One upload at a time may exceed the budget for that, down to --min-free.
+
+        Args:
+            size: what is missing of the file.
+            path: of the file, for messages.
+
+        Raises:
+            NodeBusy: another upload exceeds it now: this one comes later.
+            UploadFailed: there is not enough disk; says how much is needed.
+        """
+        exceeds = size > 0 and self.excess(size) > 0 and not self._fits(size)
+        if exceeds:
+            with self._lock:
+                if self._exceeded:
+                    raise NodeBusy(f"{path} waits until another large file has been sent")
+                self._exceeded = True
+        try:
+            if exceeds and self._disk.missing_room(size) > 0:
+                raise UploadFailed(
+                    f"{path} cannot be completed: sending it needs {size >> 20} MB more below"
+                    f" {self._disk.root}, beside what is to stay free (--min-free)"
+                )
+            yield
+        finally:
+            if exceeds:
+                with self._lock:
+                    self._exceeded = False
+
+    def _fits(self, size: int) -> bool:
+        """Whether `size` more bytes fit once everything has gone that may."""
+        self._make_room(self.excess(size))
+        return self.excess(size) <= 0
 
     def excess(self, size: int = 0) -> int:
         """How much would have to go so that `size` more bytes fit; at most 0 when they do."""

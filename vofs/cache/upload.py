@@ -92,7 +92,11 @@ class Uploader:
                     return waiting or Outcome()
             if not file.queue():
                 return Outcome(contact=False)
-            return self._doubts.wait_until_quiet(file.path) or self._send(file)
+            waiting = self._doubts.wait_until_quiet(file.path)
+            if waiting is not None:
+                return waiting
+            with file.completed():
+                return self._send(file)
         except RemoteUnavailable as exc:
             file.note_failure(exc)
             return Outcome(exc, retry_after_s=exc.retry_after_s)

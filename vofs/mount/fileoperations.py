@@ -37,6 +37,7 @@ from vofs.mount.handles import Handles, OpenHandle, Released
 from vofs.mount.inodes import Inodes
 from vofs.mount.namespace import Namespace
 from vofs.mount.properties import Properties
+from vofs.mount.quota import Quota
 from vofs.mount.renaming import Renaming
 from vofs.mount.rights import Rights
 from vofs.mount.toldsizes import ToldSizes
@@ -58,6 +59,7 @@ class Machinery:
         namespace: changes of names.
         renaming: renames.
         rights: who may change what.
+        quota: how much the service has room for.
         properties: extended attributes.
         told: sizes that the kernel believes.
         inodes: numbers of files.
@@ -79,6 +81,7 @@ class Machinery:
     namespace: Namespace
     renaming: Renaming
     rights: Rights
+    quota: Quota
     properties: Properties
     told: ToldSizes
     inodes: Inodes
@@ -278,8 +281,15 @@ class FileOperations:
         return self._parts.fetcher.read(handle.file, offset, size, handle.reader)
 
     def write(self, fh: int, data: bytes, offset: int) -> int:
-        """Kept on this machine when this returns; survives a killed daemon (R18)."""
+        """Kept on this machine when this returns; survives a killed daemon (R18).
+
+        Raises:
+            QuotaExceeded: the service has no room for it; nothing was accepted.
+            CacheFull: this machine has none.
+        """
         handle = self.handles.writable(fh)
+        start = handle.file.size if handle.access.append else offset
+        self._parts.quota.require(handle.file, start + len(data))
         written = handle.file.write(offset, data, append=handle.access.append)
         handle.wrote = handle.changed = True
         self._parts.told.changed(handle.file.path, handle.file.size)
@@ -302,6 +312,7 @@ class FileOperations:
             self.release(handle_number)
 
     def _truncate(self, file: CachedFile, size: int) -> None:
+        self._parts.quota.require(file, size)
         file.truncate(size)
         self._parts.told.changed(file.path, size)
         self._parts.writeback.submit(file, flushed=False)

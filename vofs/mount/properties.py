@@ -16,7 +16,8 @@ from vofs.core import uris
 from vofs.core.attributes import xattrs_of
 from vofs.core.errors import NoSuchAttribute, OperationInvalid
 from vofs.core.lifecycle import Upload
-from vofs.core.nodes import AVAILABLE_SPACE, LENGTH, QUOTA, NodeInfo, NodeKind
+from vofs.core.nodes import NodeInfo, NodeKind
+from vofs.core.quota import space_of
 from vofs.core.uris import ServiceUri
 from vofs.mount.tree import Tree
 
@@ -85,13 +86,7 @@ class Properties:
         Returns:
             (quota or None where none is told, used).
         """
-        properties = self._tree.lookup(path).properties
-        used = _number(properties.get(LENGTH)) or 0
-        available = _number(properties.get(AVAILABLE_SPACE))
-        quota = _number(properties.get(QUOTA))
-        if quota is None and available is not None:
-            quota = used + available
-        return quota, used
+        return space_of(self._tree.lookup(path).properties)
 
     def link_text(self, node: NodeInfo) -> str:
         """What readlink(2) says: a relative path when the target is in the mount, else the URI.
@@ -105,7 +100,3 @@ class Properties:
         if target is None or not uris.is_below(target, self._service.root):
             return node.target
         return posixpath.relpath(target, uris.parent_of(node.path))
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.strip().isdecimal() else None

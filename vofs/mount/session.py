@@ -40,7 +40,7 @@ from vofs.cache.waiting import WaitingPlaces, never
 from vofs.cache.writeback import WriteBack
 from vofs.core import uris
 from vofs.core.conflicts import OnConflict
-from vofs.core.errors import NodeBusy, VofsError
+from vofs.core.errors import CacheError, NodeBusy, VofsError
 from vofs.core.nodes import VersionToken
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
@@ -51,6 +51,7 @@ from vofs.mount.namespace import Namespace
 from vofs.mount.operations import VOFS
 from vofs.mount.options import MountOptions
 from vofs.mount.properties import Properties
+from vofs.mount.quota import Quota
 from vofs.mount.renaming import Renaming
 from vofs.mount.rights import Rights
 from vofs.mount.status import Status
@@ -209,6 +210,7 @@ class Session:
                 namespace=self._namespace,
                 renaming=self._renaming,
                 rights=rights,
+                quota=Quota(tree, self._table, self._clock),
                 properties=properties,
                 told=ToldSizes(self._clock),
                 inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
@@ -252,6 +254,11 @@ class Session:
         self._followed.settle_all()
         self._tombstones.bury_due()
         self._table.evict()
+        self._disk.hold_ballast()
+        try:
+            self._index.checkpoint()
+        except CacheError as exc:
+            log.info("%s", exc)
 
     def boundary(self) -> Boundary:
         """What the FUSE binding calls."""

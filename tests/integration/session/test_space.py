@@ -1,4 +1,4 @@
-"""Files larger than the cache, through a session: the bytes are right and the disk stays small."""
+"""Files larger than the cache, through a session: right bytes, a small disk (row 29)."""
 
 from __future__ import annotations
 
@@ -59,11 +59,16 @@ def test_a_file_larger_than_the_cache_is_read_in_few_requests(open_stage: Open) 
     assert read_through(stage, mount, "/f", data) <= BUDGET + SLACK
 
 
+@pytest.mark.promise("Space", "Files larger than the cache")
 @pytest.mark.parametrize("personality", ["vault", "cavern"])
 def test_two_handles_read_and_write_a_file_larger_than_the_cache(
     open_stage: Open, personality: str
 ) -> None:
-    """Row 29: each makes progress, no byte is lost, and the service ends with all of them."""
+    """A file may be larger than `--cache-limit`, and be read and written at the same time. Clean
+    data is given up to stay within the limit, in blocks of 64 KiB, least recently used first, of
+    open files as well; what is not on the service is never given up. Unsent data may exceed the
+    limit, down to `--min-free` of the disk; below that a write is ENOSPC, before anything of it was
+    accepted. What a reader waits for is stored even then."""
     stage = open_stage(personality, cache_limit_bytes=BUDGET, close_wait_s=60.0, timeout_s=30.0)
     size = 8 << 20
     data = bytearray(pattern(2, size))

@@ -111,7 +111,11 @@ class Naming(Calls):
 
         def renamed(value: object) -> None:
             self.recently_hidden.pop(destination, None)
-            self.names[destination] = self.names.pop(source)
+            if source in self.doubts:  # a write has met another client's change meanwhile
+                self.names.pop(destination, None)
+                self.doubts.add({source: None, destination: file})
+            else:
+                self.names[destination] = self.names.pop(source)
 
         self._name_call(
             f"rename {source} {destination}", rename, renamed,

@@ -23,6 +23,7 @@ UNCHANGING = {
     Disk: {
         "lock", "has_data", "data_numbers", "require_room", "missing_room", "free_bytes", "close",
         "create_data",  # by open_data
+        "hold_ballast", "drop_ballast",  # nothing is in it
     },
     DataFile: {
         "read", "size", "allocated", "close",

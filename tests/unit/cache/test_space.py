@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.support.logs import ExpectLog
 from tests.unit.cache.conftest import Parts
 from vofs.cache import coldrows
 from vofs.cache.cachedfile import CachedFile
@@ -15,7 +16,7 @@ from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.filetable import FileTable
 from vofs.cache.space import BATCH, Need
-from vofs.core.errors import CacheFull, RemoteUnavailable
+from vofs.core.errors import CacheFull, NodeBusy, RemoteUnavailable, UploadFailed
 from vofs.core.eviction import BLOCK
 from vofs.core.lifecycle import Event
 from vofs.core.nodes import VersionToken
@@ -422,3 +423,112 @@ def test_a_new_version_and_a_closed_file_keep_the_count_right(parts: Parts) -> N
         assert table.drop_clean("/") == 1
         assert table.used_bytes() == 0
         assert parts.disk.data_numbers() == []
+
+
+def test_r06_one_upload_at_a_time_may_exceed_the_budget(parts: Parts) -> None:
+    """R6: down to --min-free, else it is told how much is missing; those that fit do not wait."""
+    disk = SmallDisk(parts.root, 1000)
+    parts.opened.append(disk)
+    with table_of(parts, 100, disk) as table:
+        space = table.space
+        with space.holes(101, "/large"):
+            with space.holes(0, "/whole"), space.holes(100, "/small"):
+                pass
+            with pytest.raises(NodeBusy, match="/other"), space.holes(200, "/other"):
+                pass
+        disk.free = 1000 + (3 << 20)
+        with pytest.raises(UploadFailed, match="needs 4 MB more"), space.holes(4 << 20, "/other"):
+            pass
+        with space.holes(2 << 20, "/other"):
+            pass
+
+
+def test_r06_what_fills_a_hole_stays_until_the_upload_ends(parts: Parts) -> None:
+    with table_of(parts, 0) as table:
+        file = table.acquire("/f", token(), 1)
+        file.write(0, b"new")
+        with file.completed(), file.filling():
+            fetch(file, 0, SIZE)
+            table.evict()
+            assert not file.gaps
+            file.queue()
+            assert file.cut_ticket() is not None
+        table.evict()
+        assert not file.gaps
+        file.stored(token())
+        table.evict()
+        assert file.gaps == [(0, SIZE)]
+        table.release(file)
+
+
+def test_r21_a_ballast_is_given_up_when_the_index_finds_no_room(
+    parts: Parts, expect_log: ExpectLog
+) -> None:
+    """R21: at ENOSPC 4 MiB are freed, nothing is changed, and the next commit gets through."""
+    expect_log("no room below")
+    parts.disk.hold_ballast()
+    ballast = parts.root / "ballast"
+    assert ballast.stat().st_blocks * 512 >= 4 << 20
+    index = parts.index
+    called: list[bool] = []
+
+    def drop() -> bool:
+        called.append(parts.disk.drop_ballast())
+        return True
+
+    index._on_full = drop
+    with index.transaction() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(CacheFull), index.transaction() as connection:
+        connection.executemany(
+            "INSERT INTO tombstone VALUES (?, 1, NULL, NULL, 0)", [(f"/{n}",) for n in range(5000)]
+        )
+    assert called == [True]
+    assert not ballast.exists()
+    with index.transaction() as connection:
+        connection.execute("PRAGMA max_page_count=1000000")
+        assert connection.execute("SELECT count(*) FROM tombstone").fetchone() == (0,)
+        connection.execute("INSERT INTO tombstone VALUES ('/x', 1, NULL, NULL, 0)")
+    parts.disk.hold_ballast()
+    assert ballast.exists()
+
+
+def test_r21_the_log_is_brought_in_by_the_scheduler_and_nobody_else(parts: Parts) -> None:
+    log = parts.root / "index.sqlite-wal"
+    for start in range(0, 100000, 20000):
+        with parts.index.transaction() as connection:
+            connection.executemany(
+                "INSERT INTO tombstone VALUES (?, 1, NULL, NULL, 0)",
+                [(f"/a long name that fills the log {start + n}",) for n in range(20000)],
+            )
+    assert log.stat().st_size > 4 << 20
+    parts.index.checkpoint()
+    assert log.stat().st_size == 0
+    parts.index.checkpoint()
+
+
+def test_a_mount_over_many_clean_rows_does_as_much_as_over_none(parts: Parts) -> None:
+    """R8, targets 3: clean rows are lazy, so a mount reads none of them, nor the directory."""
+
+    class Unlisted(Disk):
+        def data_numbers(self) -> list[int]:
+            raise AssertionError("the directory is walked")
+
+    disk = Unlisted(parts.root)
+    parts.opened.append(disk)
+    asked: list[list[str]] = []
+    for _ in range(2):
+        statements: list[str] = []
+        with parts.index.transaction() as connection:
+            connection.set_trace_callback(statements.append)
+        with table_of(parts, 1 << 30, disk) as table:
+            assert table.recover() == []
+            table.evict()
+        with parts.index.transaction() as connection:
+            connection.set_trace_callback(None)
+        asked.append(statements)
+        for number in range(500):
+            path = f"/f-{len(asked)}-{number}"
+            parts.row(path, b"x", VersionToken(1, "cd" * 16))
+    assert asked[0] == asked[1]
