@@ -98,12 +98,19 @@ class Renaming:
 
         Raises:
             IsAContainer, NotAContainer, ContainerNotEmpty: as rename(2) has it.
+            NodeBusy: an upload to `destination` broke, and the service may still truncate there.
         """
         parts = self._parts
+        local = parts.table.peek(destination)
+        # What is known here of a file whose upload may have arrived says nothing of the service.
+        in_doubt = local is not None and local.is_local and local.put is not None
+        if in_doubt and not parts.remote.capabilities.atomic_put:
+            raise NodeBusy(f"{destination}: what became of its upload is not known yet; try again")
         try:
             if parts.tombstones.find(destination) is not None:
                 return parts.remote.get_node(destination)
-            node = parts.tree.fresh(destination)
+            look = parts.remote.get_node if in_doubt else parts.tree.fresh
+            node = look(destination)
         except NodeNotFound:
             return None
         if node.kind is NodeKind.CONTAINER:
@@ -126,7 +133,7 @@ class Renaming:
         """
         parts, source = self._parts, file.path
         local = parts.table.peek(destination)
-        here_alone = local is not None and local.is_local
+        here_alone = local is not None and local.is_local and local.put is None
         is_there = parts.tombstones.find(destination) is None and not here_alone
         base = version_token(replaced) if replaced is not None and is_there else None
         with parts.table.changing_names(source, destination):

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from tests.integration.session.conftest import Open
+from tests.support.logs import ExpectLog
 from tests.support.sessions import (
     Background,
     Fault,
@@ -163,3 +164,32 @@ def test_8_a_changed_file_whose_node_somebody_deleted_is_still_listed(stage: Sta
     assert mount.ls("/") == ["f"]
     mount.call("unlink", "/f")
     assert not mount.exists("/f")
+
+
+@pytest.mark.parametrize("source", ["/new", "/sent"])
+def test_9_a_rename_over_a_file_whose_upload_arrived_unnoticed(
+    open_stage: Open, expect_log: ExpectLog, source: str
+) -> None:
+    """What the lost answer had stored was taken for somebody else's: EEXIST, or a conflict (R8)."""
+    expect_log("is not sent yet", count=None)
+    stage = open_stage("vault", close_wait_s=0.0, attr_ttl_s=0.0)
+    stage.store("/sent", b"moved")
+    mount = stage.mount()
+
+    def unnoticed() -> None:
+        refused = raising(RemoteFailed("not now"))
+        stage.remote.plan(Fault("get_node", path=stage.path("/f"), times=99, before=refused))
+        lost()()
+
+    stage.remote.plan(Fault("put_bytes", path=stage.path("/f"), after=unnoticed))
+    mount.put("/f", b"replaced")
+    until(lambda: mount.uploads()[0]["attempts"] > 1, "a look that is refused")
+    handle = mount.create("/new")
+    mount.write(handle, b"moved")
+    stage.remote.heal()
+    mount.call("rename", source, "/f")
+    mount.call("release", handle)
+    mount.control(command="hasten")
+    mount.wait_sent()
+    assert mount.ls("/") == (["f", "new"] if source == "/sent" else ["f", "sent"])
+    assert (mount.get("/f"), stage.stored("/f")) == (b"moved", b"moved")

@@ -93,11 +93,13 @@ class Judge(Programs, Naming, Happenings):
 
         def keep(data: object) -> None:
             assert data is None or isinstance(data, bytes)
+            self.partial.discard(name)
             found.append(data)
 
         def failed(number: int) -> None:
             if number != errno.ESTALE or name not in self._perhaps_partial():
                 raise ModelError(f"{name} cannot be read: {os.strerror(number)}")
+            self.partial.add(name)
             found.append(LOST)
 
         self.call(f"read all of {name}", read, keep, failed)
@@ -110,7 +112,7 @@ class Judge(Programs, Naming, Happenings):
             *self.deleted.values(),
             *(f for f in self.all_files if f.rival or f.challenged is not None),
         }
-        return {name for name, bound in self.bound.items() if files & set(bound)}
+        return self.partial | {name for name, bound in self.bound.items() if files & set(bound)}
 
     def _compare(self) -> None:
         """Every name has, here and there, what the model says; nothing else is left anywhere."""
