@@ -156,6 +156,7 @@ class OutageMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.running: set[int] = set()
         self.urgent: set[int] = set()
+        self.urgent_again: set[int] = set()  # asked for while it ran: for the next try
         self.asked: dict[int, float] = {}  # until when the service wants no try
 
     @rule(seconds=delays)
@@ -166,7 +167,7 @@ class OutageMachine(RuleBasedStateMachine):
     def schedule(self, key: int, delay: float, urgent: bool) -> None:
         self.queue.schedule(key, self.now + delay, urgent=urgent)
         if urgent:
-            self.urgent.add(key)
+            (self.urgent_again if key in self.running else self.urgent).add(key)
 
     @rule()
     def take(self) -> None:
@@ -209,8 +210,10 @@ class OutageMachine(RuleBasedStateMachine):
     def ended(self, choice: int) -> int:
         key = sorted(self.running)[choice % len(self.running)]
         self.running.discard(key)
-        if key not in self.running:
-            self.urgent.discard(key)
+        self.urgent.discard(key)
+        if key in self.urgent_again:
+            self.urgent_again.discard(key)
+            self.urgent.add(key)
         return key
 
     @invariant()

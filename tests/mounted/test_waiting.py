@@ -22,7 +22,9 @@ def test_R19_a_process_stuck_in_close_can_be_killed(
     or HUP. What it waited for goes on: the upload arrives all the same."""
     mount = make_mount("vault", "--close-wait", "1000")
     mount.fake.faults.add(Rule(Hang(), method="PUT", endpoint="bytes"))
-    process = subprocess.Popen(["sh", "-c", 'exec cp /bin/true "$0"', mount.path / "new"])
+    # A shell lets what it runs in the background ignore SIGINT, and children inherit that.
+    default = "env", "--default-signal=INT"
+    process = subprocess.Popen([*default, "sh", "-c", 'exec cp /bin/true "$0"', mount.path / "new"])
     try:
         mount.fake.faults.wait_until_hanging()
         with pytest.raises(subprocess.TimeoutExpired):

@@ -127,6 +127,8 @@ class Evictable(FileCore):
             CacheError: the index or the data file cannot be changed; what was to go stays.
         """
         with self.lock:
+            if self._closed:  # put away since its turn came: its row may be another object's
+                return 0
             if not self._may_evict():
                 self._unlisted = True
                 return 0
@@ -146,6 +148,8 @@ class Evictable(FileCore):
         """
         freed = looked_at = 0
         with self.lock:
+            if self._closed:
+                return 0, False
             if not self._may_evict():
                 self._unlisted = True
                 return 0, False

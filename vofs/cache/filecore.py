@@ -61,6 +61,7 @@ class FileCore:
         self.used_at = row.used_at
         self._disk, self._index, self._clock, self._space = disk, index, clock, space
         self._data = disk.open_data(row.number, create=False)
+        self._closed = False
         self._aside: DataFile | None = None
         try:
             self.state = restore(row, self._data, index.losses)
@@ -238,8 +239,9 @@ class FileCore:
             self._row_dirty = self.state.is_dirty
 
     def close(self) -> None:
-        """Close the data file."""
+        """Close the data file; its row is another object's from now on."""
         with self.lock:
+            self._closed = True
             self._data.close()
             if self._aside is not None:
                 self._aside.close()

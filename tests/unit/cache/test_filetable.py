@@ -42,6 +42,23 @@ def test_a_clean_file_that_nobody_uses_is_only_a_row(parts: Parts) -> None:
     assert not parts.table.in_use("/f")
 
 
+def test_r12_an_eviction_that_comes_late_leaves_the_row_to_who_has_the_file_now(
+    parts: Parts,
+) -> None:
+    """It took the file before that was put away: its row, saved over a dirty one, lost a change."""
+    filled(parts, "/f")
+    late = parts.table.acquire("/f", TOKEN, 1)
+    parts.table.release(late)
+    file = parts.table.acquire("/f", TOKEN, 1)
+    file.write(0, b"NEW")
+    assert late.evict(range(1)) == 0
+    assert late.evict_rest(100) == (0, False)
+    survivor = parts.again("/f")
+    assert (survivor.is_dirty, survivor.read(0, 10)) == (True, b"NEW3456789")
+    survivor.close()
+    parts.table.close()
+
+
 def test_another_version_drops_the_bytes(parts: Parts) -> None:
     filled(parts, "/f")
     file = parts.table.acquire("/f", VersionToken(3, "ab"), 2)
