@@ -23,7 +23,7 @@ from vofs.core import uris
 from vofs.core.attributes import inode_of
 from vofs.locks import Level, OrderedLock
 
-REMEMBERED = 4096
+REMEMBERED = 1024
 
 
 class Inodes:
