@@ -187,7 +187,7 @@ def test_B24_truncate_to_nothing_downloads_nothing(corner: Corner) -> None:
     """truncate to 0 never needs the old bytes."""
     path = corner.put("existing", THREE_MB)
     os.truncate(path, 0)
-    eventually(lambda: corner.get("existing") == b"")
+    corner.eventually_holds("existing", b"")
     assert corner.fake.journal.count(method="GET", endpoint="bytes") == 0
 
 
@@ -199,7 +199,7 @@ def test_ftruncate_up_and_down(corner: Corner) -> None:
         file.truncate(2000)
         assert os.fstat(file.fileno()).st_size == 2000
         assert os.pread(file.fileno(), 3000, 0) == THREE_MB[:1000] + bytes(1000)
-    eventually(lambda: corner.get("existing") == THREE_MB[:1000] + bytes(1000))
+    corner.eventually_holds("existing", THREE_MB[:1000] + bytes(1000))
 
 
 def test_redirection_alone_empties_a_file(corner: Corner) -> None:
@@ -207,7 +207,7 @@ def test_redirection_alone_empties_a_file(corner: Corner) -> None:
     path = corner.put("existing", THREE_MB)
     shell('> "$1"', path)
     assert os.stat(path).st_size == 0
-    eventually(lambda: corner.get("existing") == b"")
+    corner.eventually_holds("existing", b"")
 
 
 def test_R4_an_emptied_file_keeps_its_properties(corner: Corner) -> None:
@@ -217,7 +217,7 @@ def test_R4_an_emptied_file_keeps_its_properties(corner: Corner) -> None:
     corner.fake.set_property(f"{corner.name}/existing", VERA, "of Vera")
     corner.fake.set_property(f"{corner.name}/existing", "ivo://example.org/mine#tag", "kept")
     os.truncate(path, 0)
-    eventually(lambda: corner.get("existing") == b"")
+    corner.eventually_holds("existing", b"")
     eventually(lambda: corner.mount.state(f"{corner.name}/existing") == "clean")
     node = corner.fake.node(f"{corner.name}/existing")
     assert node[VERA] == "of Vera" and node["ivo://example.org/mine#tag"] == "kept"
@@ -370,7 +370,7 @@ def test_R18_mmap_stores_arrive(corner: Corner) -> None:
     expected = bytearray(size)
     expected[10:15], expected[20:23], expected[-5:] = b"mmapd", b"two", b"ended"
     assert path.read_bytes() == expected
-    eventually(lambda: corner.get("mapped") == expected)
+    corner.eventually_holds("mapped", bytes(expected))
 
 
 MMAP_LATE = """
@@ -387,7 +387,7 @@ def test_R18_mmap_stores_after_the_close_arrive(corner: Corner) -> None:
     """Stores into a mapping come after the last FLUSH of the descriptor: release sends them."""
     path = corner.put("mapped", bytes(8192))
     python(MMAP_LATE, path)
-    eventually(lambda: corner.get("mapped") == bytes(5) + b"late" + bytes(8183))
+    corner.eventually_holds("mapped", bytes(5) + b"late" + bytes(8183))
 
 
 def test_a_private_mapping_reads(corner: Corner) -> None:

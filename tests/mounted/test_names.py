@@ -242,7 +242,7 @@ def test_B20_a_name_unlinked_while_open_can_be_made_again(corner: Corner) -> Non
     assert path.read_bytes() == b"new file"
     assert os.pread(descriptor, 100, 500_000) == data[500_000:500_100]
     os.close(descriptor)
-    eventually(lambda: corner.get("file") == b"new file")
+    corner.eventually_holds("file", b"new file")
     assert os.listdir(corner.path) == ["file"]
 
 
