@@ -16,6 +16,7 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
+from vofs.cache.siblings import Siblings
 from vofs.cache.writeback import WriteBack
 from vofs.core import uris
 from vofs.core.attributes import MountOwner, mtime_ns_of, version_token
@@ -55,6 +56,7 @@ class Machinery:
         tree: names and attributes.
         table: cached files.
         fetcher: brings missing bytes.
+        siblings: fetches the files that will be read next.
         writeback: sends changed files.
         namespace: changes of names.
         renaming: renames.
@@ -77,6 +79,7 @@ class Machinery:
     tree: Tree
     table: FileTable
     fetcher: Fetcher
+    siblings: Siblings
     writeback: WriteBack
     namespace: Namespace
     renaming: Renaming
@@ -278,6 +281,8 @@ class FileOperations:
     def read(self, fh: int, size: int, offset: int) -> bytes:
         """Every byte up to the end of the file, or an error; never less (R14)."""
         handle = self.handles.readable(fh)
+        if handle.reader.content is None:
+            self._parts.siblings.reads(handle.file)
         return self._parts.fetcher.read(handle.file, offset, size, handle.reader)
 
     def write(self, fh: int, data: bytes, offset: int) -> int:

@@ -13,8 +13,9 @@ out.  The lock (level 10) is never held while the service is asked.
 
 from __future__ import annotations
 
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -24,8 +25,9 @@ from vofs.cache.filetable import FileTable
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.waiting import WaitingPlaces
 from vofs.core import uris
+from vofs.core.attributes import version_token
 from vofs.core.errors import NodeNotFound, NotAContainer, RemoteTimeout, VofsError
-from vofs.core.nodes import LENGTH, NodeInfo, NodeKind
+from vofs.core.nodes import LENGTH, NodeInfo, NodeKind, VersionToken
 from vofs.locks import Level, OrderedLock
 from vofs.remote.api import Remote
 
@@ -153,14 +155,19 @@ class Tree:
             return self.remembered(path)
         return None
 
-    def _ask(self, path: str) -> NodeInfo:
-        """Ask the service; an answer that is older than a change of ours is asked for again."""
+    def _ask(self, path: str, *, unnoticed: bool = False) -> NodeInfo:
+        """Ask the service; an answer that is older than a change of ours is asked for again.
+
+        Args:
+            path: of the node.
+            unnoticed: nobody waits for it, so nobody's place is taken.
+        """
         while True:
             asked_at = self._clock.monotonic()
             with self._lock:
                 started = self._sequence
             try:
-                with self._places.place(path):
+                with nullcontext() if unnoticed else self._places.place(path):
                     node = self._remote.get_node(path)
             except NodeNotFound:
                 with self._lock:
@@ -191,6 +198,39 @@ class Tree:
         """
         file = self._table.peek(path)
         return local_node(file) if file is not None and file.is_local else self._ask(path)
+
+    # -- for siblings that are fetched ahead (R24) ------------------------------------------------
+
+    def order(self, path: str) -> tuple[float, Callable[[], list[str]]]:
+        """When the container `path` was listed (monotonic), and its names, sorted, when called."""
+
+        def names() -> list[str]:
+            with self._lock:
+                found = list(self._listings.get(path, (set[str](), 0.0))[0])
+            return sorted(found)
+
+        with self._lock:
+            return self._listings.get(path, (set(), float("-inf")))[1], names
+
+    def found_again(self, path: str) -> NodeInfo | None:
+        """The node at `path`, not older than the time to live, for nobody who waits; None: none.
+
+        Raises:
+            RemoteError: the service cannot be asked.
+        """
+        if self._tombstones.find(path) is not None:
+            return None
+        try:
+            return self.remembered(path) or self._ask(path, unnoticed=True)
+        except NodeNotFound:
+            return None
+
+    def proved(self, path: str, token: VersionToken) -> None:
+        """The service has just sent bytes that proved this version: the node is believed anew."""
+        with self._lock:
+            known = self._nodes.get(path)
+            if known is not None and version_token(known.node) == token:
+                self._nodes[path] = replace(known, since=self._clock.monotonic())
 
     # -- listings -------------------------------------------------------------------------------
 
