@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from vofs.cache.cachedfile import CachedFile
@@ -97,7 +97,15 @@ class Siblings:
         self._walks: OrderedDict[str, Walk] = OrderedDict()
         self._orders: OrderedDict[str, tuple[float, list[str]]] = OrderedDict()
         self._unread: OrderedDict[int, int] = OrderedDict()  # bytes, by number of the data file
+        self._coming = 0  # bytes of the files that are being fetched
+        self._offered = 0  # names that threads are to see to
         self._pool = threads.pool(workers, "vofs-sibling")
+
+    @property
+    def offered(self) -> int:
+        """How many names were offered to be fetched that no thread has seen to yet."""
+        with self._lock:
+            return self._offered
 
     def reads(self, file: CachedFile) -> None:
         """A handle of `file` is about to read for the first time; others may come with it."""
@@ -148,12 +156,14 @@ class Siblings:
         node = self._names.remembered_or_none(path)
         return node is None or (node.kind is NodeKind.DATA and node.length > 0)
 
-    def _set_out(self, container: str, names: Sequence[str]) -> None:
+    def _set_out(self, container: str, names: list[str]) -> None:
         for name in names:
+            with self._lock:
+                self._offered += 1
             try:
                 self._pool.submit(self._bring, container, uris.child_path(container, name))
             except RuntimeError:  # the mount is going away
-                return
+                self._seen_to()
 
     # -- in the pool ----------------------------------------------------------------------------
 
@@ -172,6 +182,12 @@ class Siblings:
                 self._walks.pop(container, None)
         except Exception:
             log.exception("fetching %s ahead", path)
+        finally:
+            self._seen_to()
+
+    def _seen_to(self) -> None:
+        with self._lock:
+            self._offered -= 1
 
     def _bring_inside(self, path: str) -> None:
         if self._table.peek(path) is not None:
@@ -182,10 +198,15 @@ class Siblings:
         size, number = node.length, None
         if not 0 < size <= self._largest or not self._prefetch.take(size):
             return
+        with self._lock:
+            self._coming += size
+            coming = self._coming
         try:
-            if self._table.spare_room(size):
+            if self._table.spare_room(coming):
                 number = self._fetch(path, node)
         finally:
+            with self._lock:
+                self._coming -= size
             if number is None:
                 self._prefetch.give_back(size)
         if number is not None:

@@ -1,4 +1,4 @@
-"""Which files of a directory will be read next, when they are read in the order of its listing (R24).
+"""Which files of a directory will be read next, when they are read in listing order (R24).
 
 Pure.  Each directory has one small frozen value, `Walk`.  When three of its files were read in
 listing order, one right after the other, the next ones are worth fetching: as many as `AHEAD`
@@ -12,7 +12,7 @@ order what was fetched for them.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 LARGEST_SIBLING = 256 * 1024  # bytes
@@ -40,9 +40,7 @@ class Walk:
         """Whether it looks as if the files after the last one will be read, too."""
         return self.in_order >= IN_ORDER
 
-    def reached(
-        self, name: str, order: Sequence[str], is_read: Callable[[str], bool]
-    ) -> Walk:  # fmt: skip
+    def reached(self, name: str, order: list[str], is_read: Callable[[str], bool]) -> Walk:
         """`name` is being read.
 
         Args:
@@ -51,26 +49,28 @@ class Walk:
             is_read: whether a name is one that reading would show: a file that is not empty.
 
         Returns:
-            The walk after it; a new one when a file was left out.
+            The walk after it; a new one when a file was left out, the same one when the listing
+            does not have that name.
         """
-        if name == self.last:
+        at = bisect_left(order, name)
+        if name == self.last or order[at : at + 1] != [name]:
             return self
         if self.goes_on and name <= self.upto:
             return replace(self, last=max(self.last, name))
         if self.last < name:
-            between = range(bisect_right(order, self.last), bisect_left(order, name))
-            left_out = len(between) > MOST_BETWEEN or any(is_read(order[at]) for at in between)
+            between = order[bisect_right(order, self.last) : at]
+            left_out = len(between) > MOST_BETWEEN or any(map(is_read, between))
             if self.in_order and not left_out:
                 return replace(self, last=name, in_order=self.in_order + 1)
         return Walk(name, 1)
 
-    def ahead(self, order: Sequence[str]) -> Sequence[str]:
+    def ahead(self, order: list[str]) -> list[str]:
         """The names that are worth fetching now and were not offered before, in listing order."""
         if not self.goes_on:
-            return ()
+            return []
         end = bisect_right(order, self.last) + AHEAD
         return order[bisect_right(order, max(self.last, self.upto)) : end]
 
-    def offered(self, names: Sequence[str]) -> Walk:
+    def offered(self, names: list[str]) -> Walk:
         """What `ahead` returned was taken."""
         return replace(self, upto=names[-1]) if names else self
