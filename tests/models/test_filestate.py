@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vofs.core.errors import IllegalTransition
-from vofs.core.filestate import Claim, FileState
+from vofs.core.fetchstate import Claim
+from vofs.core.filestate import FileState
 from vofs.core.lifecycle import TRANSITIONS, Event, Life, Upload
 from vofs.core.nodes import VersionToken
 

@@ -22,7 +22,8 @@ from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
 from vofs.core.contentcheck import ContentCheck, Verdict
 from vofs.core.errors import TransferCorrupted, VersionChanged, VofsError
-from vofs.core.filestate import Claim, FileState
+from vofs.core.fetchstate import Claim
+from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life
 from vofs.core.nodes import VersionToken
 from vofs.core.spans import Span

@@ -16,7 +16,7 @@ from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
 from vofs.core.fetchplan import BLOCK
-from vofs.core.filestate import Claim
+from vofs.core.fetchstate import Claim
 from vofs.core.spans import Span, SpanSet
 
 

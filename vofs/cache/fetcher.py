@@ -33,7 +33,7 @@ from vofs.core.errors import (
     VersionChanged,
     VofsError,
 )
-from vofs.core.filestate import Claim
+from vofs.core.fetchstate import Claim
 from vofs.core.nodes import VersionToken
 from vofs.locks import Level, OrderedLock, assert_none_held
 from vofs.remote.api import Remote

@@ -21,7 +21,7 @@ from vofs.cache.space import Need, Space
 from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
 from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
-from vofs.core.filestate import Claim
+from vofs.core.fetchstate import Claim
 from vofs.core.nodes import VersionToken
 from vofs.core.patience import TimedOutSpans
 from vofs.core.spans import Span, SpanSet

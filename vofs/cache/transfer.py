@@ -22,7 +22,7 @@ from vofs.cache.gate import PathGate
 from vofs.cache.prefetch import Prefetch
 from vofs.cache.waiting import WaitingPlaces
 from vofs.core.errors import RemoteUnavailable
-from vofs.core.filestate import Claim
+from vofs.core.fetchstate import Claim
 from vofs.core.nodes import VersionToken
 from vofs.core.prefetch import PAUSE_S, keeps_whole_body
 from vofs.remote.api import ByteSource, Remote

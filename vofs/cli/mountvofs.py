@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import random
 import secrets
 import socket
-import ssl
 import sys
 import tempfile
 import threading
@@ -26,37 +24,18 @@ import platformdirs
 from vofs.cache.clock import SystemClock
 from vofs.cli import daemon
 from vofs.cli.arguments import parse, spelled
+from vofs.cli.connecting import connect, phrase
 from vofs.cli.mounts import check_mount_point, wait_until_mounted
 from vofs.core.attributes import MountOwner
 from vofs.core.conflicts import OnConflict
 from vofs.core.errnos import exit_code_of
-from vofs.core.errors import (
-    MountUnusable,
-    NodeError,
-    NodeNotFound,
-    NotAContainer,
-    RemoteError,
-    ServiceUnusable,
-    StartError,
-    UsageError,
-    VofsError,
-)
-from vofs.core.nodes import NodeKind
-from vofs.core.retrypolicy import RetryPolicy
+from vofs.core.errors import MountUnusable, StartError, UsageError, VofsError
 from vofs.core.uris import ServiceUri, node_uri, parse_vospace
 from vofs.mount import binding
 from vofs.mount.options import MountOptions
 from vofs.mount.requester import Requester
 from vofs.mount.session import Session
-from vofs.remote.api import Remote
-from vofs.remote.credentials import (
-    Anonymous,
-    Certificate,
-    Credential,
-    Token,
-    choose_credential,
-)
-from vofs.remote.retrying import RetryingRemote
+from vofs.remote.credentials import Anonymous, choose_credential
 
 log = logging.getLogger("vofs")
 
@@ -152,7 +131,7 @@ def _mount(options: Namespace, mount_point: Path, word: daemon.Word, stack: Exit
         token_file=options.token_file,
         anonymous=options.anonymous,
     )
-    remote = _connect(options, service, credential)
+    remote = connect(options, service, credential)
     read_only = options.readonly or isinstance(credential, Anonymous)
     control_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vofs-")))
     cache_dir = options.cache_dir or _default_cache(remote.capabilities.identity)
@@ -166,7 +145,7 @@ def _mount(options: Namespace, mount_point: Path, word: daemon.Word, stack: Exit
         SystemClock(),
         thread_group=requester.thread_group,
         given_up=requester.given_up,
-        credential=_phrase(credential),
+        credential=phrase(credential),
     )
     notice = ""
     if read_only and not options.readonly:
@@ -186,54 +165,6 @@ def _start_fake(options: Namespace, stack: ExitStack) -> None:
     options.vospace = served.vospace
     if options.cache_dir is None:
         options.cache_dir = home / "vofs-cache"
-
-
-def _connect(options: Namespace, service: ServiceUri, credential: Credential) -> Remote:
-    """Find the service and see the container with this credential.
-
-    Raises:
-        ServiceUnusable: one of the two does not work.
-    """
-    from vofs.remote.vosclient import VosRemote  # vos reads HOME and VOSPACE_* when imported
-
-    uri = node_uri(service, service.root)
-    clock = SystemClock()
-    if options.ca_file is not None:
-        _check_authorities(options.ca_file)
-    try:
-        remote = VosRemote(
-            service,
-            credential,
-            insecure=options.insecure,
-            ca_file=options.ca_file,
-            timeout_s=options.timeout,
-            secure_get=options.secure_get,
-            clock=clock,
-        )
-        policy = RetryPolicy(budget_s=options.timeout)
-        retrying = RetryingRemote(remote, policy, clock, random.random)
-        if retrying.get_node(service.root).kind is not NodeKind.CONTAINER:
-            raise NotAContainer(uri)
-    except NodeNotFound as exc:
-        raise ServiceUnusable(f"{uri} does not exist") from exc
-    except NotAContainer as exc:
-        raise ServiceUnusable(f"{uri} is not a container: only those can be mounted") from exc
-    except (NodeError, RemoteError) as exc:
-        raise ServiceUnusable(f"{uri}: {str(exc) or type(exc).__name__}") from exc
-    return retrying
-
-
-def _check_authorities(path: Path) -> None:
-    """Make sure that --ca-file names certificates.
-
-    Raises:
-        ServiceUnusable: it does not.
-    """
-    try:
-        ssl.create_default_context(cafile=path)
-    except (OSError, ssl.SSLError) as exc:
-        reason = exc.strerror if type(exc) is not ssl.SSLError else "no certificates in PEM form"
-        raise ServiceUnusable(f"--ca-file {path}: {reason}") from exc
 
 
 def _default_cache(identity: str) -> Path:
@@ -286,17 +217,6 @@ def _boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # then every mount counts as one after a reboot: more is checked, nothing lost
         return f"unknown-{secrets.token_hex(8)}"
-
-
-def _phrase(credential: Credential) -> str:
-    """What `vofs status` says of the credential: never its secret."""
-    match credential:
-        case Anonymous():
-            return "none: anonymous"
-        case Certificate(path, subject, expires_at):
-            return f"certificate {path} of {subject}, expires {expires_at:%Y-%m-%d %H:%M} UTC"
-        case Token():
-            return "token"
 
 
 def _run(session: Session, settings: MountOptions, word: daemon.Word, notice: str) -> None:

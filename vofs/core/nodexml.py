@@ -21,6 +21,7 @@ from lxml import etree
 from vofs.core.errors import InvalidName, NotAContainer, ProtocolViolation
 from vofs.core.nodes import MD5, NodeInfo, NodeKind
 from vofs.core.uris import ServiceUri, child_path, name_of, node_uri, path_of_uri
+from vofs.core.xmldocument import HARDENED, parse_document, refuse_doctype, serialise
 
 __all__ = [
     "VOSPACE_NS",
@@ -28,9 +29,7 @@ __all__ = [
     "TypedNode",
     "build_node",
     "build_update",
-    "parse_document",
     "parse_node",
-    "serialise",
     "type_name_of",
 ]
 
@@ -113,15 +112,7 @@ class ListingParser:
     def __init__(self, path: str, *, md5_proves: bool) -> None:
         self._path = path
         self._md5_proves = md5_proves
-        self._parser: Any = etree.XMLPullParser(
-            events=("start", "end"),
-            resolve_entities=False,
-            load_dtd=False,
-            no_network=True,
-            huge_tree=False,
-            remove_comments=True,
-            remove_pis=True,
-        )
+        self._parser: Any = etree.XMLPullParser(events=("start", "end"), **HARDENED)
         self._depth = 0
         self._complete = False
         self.unusable_names: list[str] = []
@@ -167,7 +158,7 @@ class ListingParser:
                 _forget(element)
 
     def _check_root(self, element: etree._Element) -> None:
-        _refuse_doctype(element)
+        refuse_doctype(element)
         if element.tag != _NODE:
             raise ProtocolViolation(f"expected a node document, got {element.tag!r}")
         if _KINDS.get(_type_name(element)) is not NodeKind.CONTAINER:
@@ -222,42 +213,6 @@ def build_update(
     elif type_name == "ContainerNode":
         etree.SubElement(root, _NODES)
     return serialise(root)
-
-
-def parse_document(data: bytes) -> etree._Element:
-    """Parse any document of a service: no entities, no network, bounded sizes.
-
-    Raises:
-        ProtocolViolation: not well-formed, or it has a DOCTYPE.
-    """
-    try:
-        root = etree.fromstring(data, _hardened_parser())
-    except (etree.XMLSyntaxError, ValueError) as exc:
-        raise ProtocolViolation(f"malformed document: {exc}") from exc
-    _refuse_doctype(root)
-    return root
-
-
-def serialise(root: etree._Element) -> bytes:
-    """Return the document as UTF-8 with its XML declaration."""
-    document: bytes = etree.tostring(root, xml_declaration=True, encoding="UTF-8")
-    return document
-
-
-def _hardened_parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        resolve_entities=False,
-        load_dtd=False,
-        no_network=True,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-
-
-def _refuse_doctype(root: etree._Element) -> None:
-    if root.getroottree().docinfo.internalDTD is not None:
-        raise ProtocolViolation("a document of a VOSpace service has no DOCTYPE")
 
 
 def _type_name(element: etree._Element) -> str:

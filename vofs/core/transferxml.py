@@ -17,7 +17,8 @@ from types import MappingProxyType
 from lxml import etree
 
 from vofs.core.errors import ProtocolViolation
-from vofs.core.nodexml import VOSPACE_NS, parse_document, serialise
+from vofs.core.nodexml import VOSPACE_NS
+from vofs.core.xmldocument import parse_document, serialise
 
 __all__ = [
     "Direction",

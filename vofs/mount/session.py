@@ -45,9 +45,9 @@ from vofs.core.errors import CacheError, NodeBusy, VofsError
 from vofs.core.nodes import VersionToken
 from vofs.mount.boundary import Boundary
 from vofs.mount.control import Control
-from vofs.mount.fileoperations import Machinery
 from vofs.mount.followed import Followed, Parts
 from vofs.mount.inodes import Inodes
+from vofs.mount.machinery import Machinery
 from vofs.mount.namespace import Namespace
 from vofs.mount.operations import VOFS
 from vofs.mount.options import MountOptions
@@ -137,16 +137,9 @@ class Session:
             on_stale=lambda path: self._tree.invalidate(path),
         )  # fmt: skip
         self._tombstones = Tombstones(
-            remote,
-            self._journal,
-            self._index,
-            self._table,
-            self._fetcher,
-            gate,
-            clock,
-            options.timeout_s,
-            lambda path: self._tree.removed(path),
-        )
+            remote, self._journal, self._index, self._table, self._fetcher, gate, clock,
+            options.timeout_s, lambda path: self._tree.removed(path),
+        )  # fmt: skip
         empty = EmptyFiles(remote, self._journal)
         self._doubts = Doubts(
             remote, BrokenPuts(self._index, clock), clock, options.settle_s,
@@ -206,31 +199,16 @@ class Session:
             tells_rights=self._remote.capabilities.tells_rights,
         )  # fmt: skip
         properties = Properties(options.service, tree, self._table, str(self._control.path))
-        return VOFS(
-            Machinery(
-                service=options.service,
-                tree=tree,
-                table=self._table,
-                fetcher=self._fetcher,
-                siblings=self._siblings,
-                writeback=self._writeback,
-                namespace=self._namespace,
-                renaming=self._renaming,
-                rights=rights,
-                quota=Quota(tree, self._table, self._clock),
-                properties=properties,
-                told=ToldSizes(self._clock),
-                inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
-                clock=self._clock,
-                owner=options.owner,
-                close_wait_s=options.close_wait_s,
-                save_delay_s=options.save_delay_s,
-                timeout_s=options.timeout_s,
-                fsync_remote=options.fsync_remote,
-                thread_group=thread_group,
-                given_up=given_up,
-            )
-        )
+        return VOFS(Machinery(
+            service=options.service, tree=tree, table=self._table, fetcher=self._fetcher,
+            siblings=self._siblings, writeback=self._writeback, namespace=self._namespace, renaming=self._renaming,
+            rights=rights, quota=Quota(tree, self._table, self._clock), properties=properties,
+            told=ToldSizes(self._clock),
+            inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
+            clock=self._clock, owner=options.owner, close_wait_s=options.close_wait_s,
+            save_delay_s=options.save_delay_s, timeout_s=options.timeout_s,
+            fsync_remote=options.fsync_remote, thread_group=thread_group, given_up=given_up,
+        ))  # fmt: skip
 
     def _recover(self) -> None:
         """Load dirty files, tombstones and intents; settle the intents if the service answers."""
