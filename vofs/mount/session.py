@@ -201,8 +201,9 @@ class Session:
         properties = Properties(options.service, tree, self._table, str(self._control.path))
         return VOFS(Machinery(
             service=options.service, tree=tree, table=self._table, fetcher=self._fetcher,
-            siblings=self._siblings, writeback=self._writeback, namespace=self._namespace, renaming=self._renaming,
-            rights=rights, quota=Quota(tree, self._table, self._clock), properties=properties,
+            siblings=self._siblings, writeback=self._writeback, namespace=self._namespace,
+            renaming=self._renaming, rights=rights,
+            quota=Quota(tree, self._table, self._clock), properties=properties,
             told=ToldSizes(self._clock),
             inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
             clock=self._clock, owner=options.owner, close_wait_s=options.close_wait_s,
