@@ -150,6 +150,10 @@ class Mounted:
         """Wait until nothing is left to be sent."""
         until(lambda: not self.uploads(), "uploads end")
 
+    def wait_for_siblings(self) -> None:
+        """Wait until no file is being fetched that is only expected to be read."""
+        until(lambda: not self.session._siblings.offered, "the siblings have come")
+
     def create(self, path: str) -> int:
         return int(self.call("create", path, 0o644, 0o1 | 0o100))
 

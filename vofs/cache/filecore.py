@@ -68,6 +68,11 @@ class FileCore:
         except BaseException:
             self._data.close()
             raise
+        self._sent_at: int | None = None  # the generation whose bytes the PUT on record has sent
+        if row.generation == row.durable_generation:  # as it is here, whatever it is counted as
+            self._durable_generation = self.state.generation
+            if row.put is not None and row.put.generation == row.generation:
+                self._sent_at = self.state.generation
         self._row_dirty = self.state.is_dirty
         self._row_whole = row.whole
         self._row_promises = row.whole or any(not dirty for _, _, dirty in row.spans)

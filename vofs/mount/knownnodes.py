@@ -7,14 +7,16 @@ changes override what it says, and they retire with a listing begun after them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vofs.cache.clock import Clock
 from vofs.core import uris
+from vofs.core.attributes import version_token
 from vofs.core.errors import NodeNotFound, VofsError
-from vofs.core.nodes import NodeInfo, NodeKind
+from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.locks import Level, OrderedLock
 
 PAGE_NODES = 1000  # what services list at a time: so much of a listing is one request
@@ -118,6 +120,24 @@ class KnownNodes:
             pays = asked >= max(SINGLY, len(names) // PAGE_NODES)
             self._singly[parent] = 0 if pays else asked + 1, since
             return pays
+
+    def order(self, path: str) -> tuple[float, Callable[[], list[str]]]:
+        """When the container `path` was listed (monotonic), and its names, sorted, when called."""
+
+        def names() -> list[str]:
+            with self._lock:
+                found = list(self._listings.get(path, (set[str](), 0.0))[0])
+            return sorted(found)
+
+        with self._lock:
+            return self._listings.get(path, (set(), float("-inf")))[1], names
+
+    def proved(self, path: str, token: VersionToken) -> None:
+        """The service has just sent bytes that proved this version: the node is believed anew."""
+        with self._lock:
+            known = self._nodes.get(path)
+            if known is not None and version_token(known.node) == token:
+                self._nodes[path] = replace(known, since=self._clock.monotonic())
 
     def _override(self, path: str, started: int) -> bool | None:
         """What a change younger than `started` says of `path`: present, absent, or nothing."""

@@ -9,7 +9,7 @@ out.  The lock (level 10) is never held while the service is asked.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import MappingProxyType
 
 from vofs.cache.cachedfile import CachedFile
@@ -96,14 +96,19 @@ class Tree(KnownNodes):
             return None
         return self.remembered(path)
 
-    def _ask(self, path: str) -> NodeInfo:
-        """Ask the service; an answer that is older than a change of ours is asked for again."""
+    def _ask(self, path: str, *, unnoticed: bool = False) -> NodeInfo:
+        """Ask the service; an answer that is older than a change of ours is asked for again.
+
+        Args:
+            path: of the node.
+            unnoticed: nobody waits for it, so nobody's place is taken.
+        """
         while True:
             asked_at = self._clock.monotonic()
             with self._lock:
                 started = self._sequence
             try:
-                with self._places.place(path):
+                with nullcontext() if unnoticed else self._places.place(path):
                     node = self._remote.get_node(path)
             except NodeNotFound:
                 with self._lock:
@@ -120,6 +125,19 @@ class Tree(KnownNodes):
                     self._nodes[path] = Known(node, self._clock.monotonic(), asked_at)
                     self._missing.pop(path, None)
                     return node
+
+    def found_again(self, path: str) -> NodeInfo | None:
+        """The node at `path`, not older than the time to live, for nobody who waits; None: none.
+
+        Raises:
+            RemoteError: the service cannot be asked.
+        """
+        if self._tombstones.find(path) is not None:
+            return None
+        try:
+            return self.remembered(path) or self._ask(path, unnoticed=True)
+        except NodeNotFound:
+            return None
 
     def fresh(self, path: str) -> NodeInfo:
         """The node at `path` as the service has it now, or that of a file that is only here.
