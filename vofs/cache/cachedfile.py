@@ -23,7 +23,7 @@ from vofs.cache.conflicting import Conflicting
 from vofs.cache.content import Reader
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
-from vofs.cache.receiving import Receiving
+from vofs.cache.proving import Proving
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
 from vofs.core.errors import CacheDamaged, CacheError
@@ -31,7 +31,7 @@ from vofs.core.lifecycle import Life
 from vofs.core.spans import Span
 
 
-class CachedFile(Receiving, Conflicting):
+class CachedFile(Proving, Conflicting):
     """See the module's docstring.  Made by `FileTable`, one object for a row at a time.
 
     Args:
@@ -129,7 +129,7 @@ class CachedFile(Receiving, Conflicting):
             self.state = trial
             self.mtime_ns = self._clock.time_ns()
             self._account()
-            if not self._row_whole and self.state.is_whole:
+            if not self._row_whole and self.state.is_sound:
                 self._save(whole=True)
 
     def _before_change(self, start: int, end: int) -> None:
@@ -146,7 +146,7 @@ class CachedFile(Receiving, Conflicting):
         if was_durable or not self._row_dirty:
             if not self._row_dirty:
                 self._dirty_at = self._changed_at
-            if not self._row_whole and self.state.is_whole:
+            if not self._row_whole and self.state.is_sound:
                 self._save(whole=True)
             # On the disk before the first byte that changes what is durable, or a power loss could
             # leave a mixture that is called durable (R5).

@@ -21,7 +21,13 @@ from vofs.cache.clock import Clock
 from vofs.cache.gate import PathGate
 from vofs.cache.prefetch import Prefetch
 from vofs.cache.waiting import WaitingPlaces
-from vofs.core.errors import RemoteUnavailable
+from vofs.core.errors import (
+    ContentLost,
+    NodeNotFound,
+    RemoteUnavailable,
+    VersionChanged,
+    VofsError,
+)
 from vofs.core.fetchstate import Claim
 from vofs.core.nodes import VersionToken
 from vofs.core.prefetch import PAUSE_S, keeps_whole_body
@@ -44,6 +50,7 @@ class Means:
         prefetch: how far a download may run ahead of its readers.
         stopping: whether the mount goes away.
         crowded: whether another download waits for a thread.
+        on_stale: told the path of a node that turned out to have another version.
     """
 
     remote: Remote
@@ -53,6 +60,41 @@ class Means:
     prefetch: Prefetch
     stopping: Callable[[], bool]
     crowded: Callable[[], bool]
+    on_stale: Callable[[str], None]
+
+
+def brought(
+    means: Means, file: CachedFile, claims: list[Claim], bring: Callable[[], None]
+) -> VofsError | None:
+    """Run a download and give its claims up.
+
+    Args:
+        means: what it works with.
+        file: the file.
+        claims: what it is to bring.
+        bring: does it.
+
+    Returns:
+        What went wrong.
+    """
+    failure: VofsError | None = None
+    try:
+        bring()
+    except VersionChanged as exc:
+        means.on_stale(file.path)
+        failure = exc
+    except NodeNotFound as exc:
+        means.on_stale(file.path)
+        failure = ContentLost(f"{file.path}: the node is gone: {exc}")
+    except VofsError as exc:
+        failure = exc
+    except Exception as exc:
+        log.exception("download of %s", file.path)
+        failure = RemoteUnavailable(f"{file.path}: {exc}")
+    finally:
+        for claim in claims:
+            file.release_claim(claim, failure)
+    return failure
 
 
 class Transfer:
@@ -128,7 +170,7 @@ class Transfer:
         file, path = self._file, self._entered or self._file.path
         with self._means.remote.open_bytes(path, self._position, self._end, self._base) as source:
             file.note_digest(source.md5)
-            for offset, chunk in _positions(source):
+            for offset, chunk in positions(source):
                 come = offset + len(chunk)
                 alive = [file.accept(claim, offset, chunk) for claim in self._claims]
                 self._means.places.moved()
@@ -170,7 +212,7 @@ class Transfer:
         return self._means.prefetch.allows_more(near=near)
 
 
-def _positions(source: ByteSource) -> Iterator[tuple[int, bytes]]:
+def positions(source: ByteSource) -> Iterator[tuple[int, bytes]]:
     """The chunks of a reply, each with its offset in the file."""
     offset = source.start
     for chunk in source.chunks():
