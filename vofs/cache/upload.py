@@ -198,7 +198,7 @@ class Uploader:
         raise RemoteTimeout(f"{file.path}: its holes change faster than they can be filled")
 
     def _fill(self, file: CachedFile) -> None:
-        """R6: what is missing comes from the base version and is proved, or the upload ends here."""
+        """R6: what is missing comes from the base version, proved, or the upload ends here."""
         holes = file.gaps
         self._fetcher.fill(file, inside=True, look=lambda: self._confirm_base(file, anew=True))
         if holes and not self._remote.capabilities.atomic_put:
