@@ -19,6 +19,9 @@ from vofs.core.errors import NodeNotFound, VofsError
 from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.locks import Level, OrderedLock
 
+PAGE_NODES = 1000  # what services list at a time: so much of a listing is one request
+SINGLY = 3  # nodes that are asked for one by one however short the listing is
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -70,6 +73,7 @@ class KnownNodes:
         self._nodes: dict[str, Known] = {}
         self._missing: dict[str, float] = {}
         self._listings: dict[str, tuple[set[str], float]] = {}
+        self._singly: dict[str, tuple[int, float]] = {}
         self._sequence = 0
         self._changes: dict[str, dict[str, tuple[int, bool]]] = {}
 
@@ -96,6 +100,26 @@ class KnownNodes:
         with suppress(NodeNotFound):
             return self.remembered(path)
         return None
+
+    def _pays_to_list(self, path: str) -> bool:
+        """Whether to ask for all nodes beside `path` at once, when it is to be asked for itself.
+
+        A program that looks at each entry of a large directory takes longer than the listing is
+        believed.  So they are asked for one by one only until that has cost, within the time to
+        live, as many requests as the listing has pages: no more than twice what was needed.  A
+        listing that is believed is not repeated for nodes that have changed since.
+        """
+        parent, now = uris.parent_of(path), self._clock.monotonic()
+        with self._lock:
+            names, at = self._listings.get(parent, (set(), now))
+            if now - at < self._attr_ttl_s or uris.name_of(path) not in names:
+                return False
+            asked, since = self._singly.get(parent, (0, now))
+            if now - since >= self._attr_ttl_s:
+                asked, since = 0, now
+            pays = asked >= max(SINGLY, len(names) // PAGE_NODES)
+            self._singly[parent] = 0 if pays else asked + 1, since
+            return pays
 
     def order(self, path: str) -> tuple[float, Callable[[], list[str]]]:
         """When the container `path` was listed (monotonic), and its names, sorted, when called."""
@@ -157,6 +181,7 @@ class KnownNodes:
                     self._missing.pop(node.path, None)
             present = {name for name, (_, is_present) in younger.items() if is_present}
             self._listings[path] = names | present, now
+            self._singly.pop(path, None)
             return [name for name in present if uris.child_path(path, name) not in self._nodes]
 
     # -- changes that we made, confirmed by the service ------------------------------------------
@@ -226,6 +251,7 @@ class KnownNodes:
             self._nodes,
             self._missing,
             self._listings,
+            self._singly,
             self._changes,
         )
         for memory in memories:

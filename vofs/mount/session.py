@@ -165,7 +165,7 @@ class Session:
         )  # fmt: skip
         self._siblings = Siblings(
             self._tree, self._table, self._fetcher, gate, prefetch, threads,
-            workers=options.fetch_workers, answers=lambda: not self._remote.is_open,
+            workers=-(-options.fetch_workers // 2), answers=lambda: not self._remote.is_open,
         )  # fmt: skip
         self._parts = Parts(
             remote, self._tree, self._table, self._index, self._journal, gate, self._tombstones,

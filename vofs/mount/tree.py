@@ -76,11 +76,25 @@ class Tree(KnownNodes):
         if file is not None and file.is_local:
             return local_node(file)
         try:
-            return self.remembered(path) or self._ask(path)
+            return self.remembered(path) or self._listed_again(path) or self._ask(path)
         except NodeNotFound:
             if file is not None and file.is_dirty:  # deleted there, and changed here: it is sent
                 return local_node(file)
             raise
+
+    def _listed_again(self, path: str) -> NodeInfo | None:
+        """The node at `path` from a new listing, if that is due; see `_pays_to_list`.
+
+        Raises:
+            NodeNotFound: it is not in that.
+        """
+        if not self._pays_to_list(path):
+            return None
+        try:
+            self._listed(uris.parent_of(path))
+        except VofsError:  # a container that may be passed and not listed: the node itself counts
+            return None
+        return self.remembered(path)
 
     def _ask(self, path: str, *, unnoticed: bool = False) -> NodeInfo:
         """Ask the service; an answer that is older than a change of ours is asked for again.
