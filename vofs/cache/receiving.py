@@ -98,6 +98,9 @@ class Receiving(Content, Demand):
         Raises:
             CacheFull: there is no room for what an upload needs.
         """
+        return self.with_room(len(chunk), lambda: self._accept(claim, offset, chunk))
+
+    def _accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
         need = self._need_of(offset, offset + len(chunk))
         with self._space.reserved(len(chunk), need) as granted, self.lock:
             if not granted:  # what somebody waits for may be further on in the same reply
