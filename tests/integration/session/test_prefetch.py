@@ -170,7 +170,7 @@ def test_r24_a_body_larger_than_the_cache_does_not_push_itself_out(
 def test_r24_what_a_body_has_passed_is_asked_for_anew(open_stage: Open) -> None:
     """A reader of bytes for which there was no room when they came does not wait until whoever
     reads behind them has got all of his."""
-    stage = open_stage("cavern", cache_limit_bytes=60 * KB)
+    stage = open_stage("cavern", cache_limit_bytes=1 * KB)
     stage.store("/f", BIG[: 6 * MB])
     mount = stage.mount()
     handle = mount.open("/f")
