@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from vofs.cache.cachedfile import CachedFile
@@ -98,13 +99,15 @@ class Renaming:
 
         Raises:
             IsAContainer, NotAContainer, ContainerNotEmpty: as rename(2) has it.
-            NodeBusy: an upload to `destination` broke, and the service may still truncate there.
+            NodeBusy: an upload to `destination` broke, and the service may still truncate what is
+                there (R1).
         """
         parts = self._parts
         local = parts.table.peek(destination)
         # What is known here of a file whose upload may have arrived says nothing of the service.
         in_doubt = local is not None and local.is_local and local.put is not None
-        if in_doubt and not parts.remote.capabilities.atomic_put:
+        truncates = not parts.remote.capabilities.atomic_put
+        if (in_doubt and truncates) or parts.is_threatened(destination):
             raise NodeBusy(f"{destination}: what became of its upload is not known yet; try again")
         try:
             if parts.tombstones.find(destination) is not None:
@@ -163,8 +166,9 @@ class Renaming:
         """
         parts = self._parts
         local = parts.table.peek(destination)
-        if local is not None and local.is_local and local.put is None:
-            replaced = None  # only here: nothing has to make room on the service
+        here_alone = local is not None and local.is_local and local.put is None
+        if here_alone and parts.tombstones.find(destination) is None:
+            replaced = None  # nothing has to make room on the service
         intent = Intent(
             "rename", moved.path, destination, step="move",
             source_token=version_token(moved),
@@ -264,7 +268,7 @@ class Renaming:
             parts.clock.sleep(LOOK_AGAIN_S)
             try:
                 status = parts.remote.move_status(job_url)
-            except RemoteUnavailable as exc:
+            except VofsError as exc:  # also a refusal: it says nothing of the job
                 log.info("move of %s: %s", source, exc)
         return status
 
@@ -355,10 +359,9 @@ class Renaming:
         return True
 
     def _delete_quietly(self, path: str) -> None:
-        try:
+        with suppress(NodeNotFound):
             self._parts.remote.delete_node(path)
-        except NodeNotFound:
-            return
+        self._parts.tree.removed(path)
 
 
 def _version(node: NodeInfo | None) -> VersionToken | None:
