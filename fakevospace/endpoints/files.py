@@ -9,12 +9,7 @@ from __future__ import annotations
 
 from fakevospace.access import Caller
 from fakevospace.documents import TransferProtocol
-from fakevospace.endpoints.content import (
-    content_headers,
-    receive_atomic,
-    receive_truncating,
-    send_content,
-)
+from fakevospace.endpoints.content import content_headers, send_content
 from fakevospace.endpoints.puts import (
     NUMBER,
     change_transaction,
@@ -22,6 +17,7 @@ from fakevospace.endpoints.puts import (
     show_transaction,
     transaction_asked,
 )
+from fakevospace.endpoints.receiving import receive_atomic, receive_truncating
 from fakevospace.endpoints.stored import send_stored
 from fakevospace.exchange import Exchange, Reply, see_other
 from fakevospace.names import encode_path

@@ -7,10 +7,10 @@ Nothing of a transaction shows to other requests before its commit.
 
 from __future__ import annotations
 
-from fakevospace.endpoints.content import (
+from fakevospace.endpoints.content import digest_text
+from fakevospace.endpoints.receiving import (
     Received,
     content_names,
-    digest_text,
     receive,
     replace_content,
     stored,

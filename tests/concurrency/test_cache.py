@@ -9,10 +9,20 @@ import pytest
 from tests.integration.session.conftest import Open
 from tests.support.faultydisk import REMOVE, DiskFault
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Background, Fault, HeldAt, Stage, raising, together, until
+from tests.support.sessions import (
+    Background,
+    Fault,
+    HeldAt,
+    Mounted,
+    Stage,
+    raising,
+    together,
+    until,
+)
 from vofs.core.errors import RemoteUnavailable
 
 DATA = bytes(range(251)) * 4000  # 1 MB
+SMALL = DATA[:100_000]
 
 
 def test_s37_two_first_opens_after_a_remount_have_one_file(stage: Stage) -> None:
@@ -256,4 +266,49 @@ def test_s49_an_unlink_ends_an_upload_whose_fate_is_not_known(
     assert mount.uploads() == []
     mount.stop()
     assert not stage.has("/f")
+    assert stage.left() == ([], [], [])
+
+
+def fetching_ahead(stage: Stage) -> tuple[Mounted, HeldAt]:
+    """A mount that fetches `/d/3` because the files before it were read, and is held there."""
+    stage.mkdir("/d")
+    for number in range(4):
+        stage.store(f"/d/{number}", SMALL)
+    mount = stage.mount()
+    mount.ls("/d")
+    gate = stage.remote.hold("open_bytes", stage.path("/d/3"))
+    for number in range(3):
+        assert mount.get(f"/d/{number}") == SMALL
+    gate.wait_until_reached()
+    return mount, gate
+
+
+def test_s50_whoever_opens_a_file_that_is_fetched_ahead_shares_the_download(stage: Stage) -> None:
+    """R24; what he writes meanwhile stays."""
+    mount, gate = fetching_ahead(stage)
+    handle = mount.open("/d/3", 2)
+    mount.write(handle, b"newer", 100)
+    reader = Background(lambda: mount.call("read", handle, len(SMALL), 0))
+    gate.open()
+    wanted = SMALL[:100] + b"newer" + SMALL[105:]
+    assert reader.result() == wanted
+    assert stage.remote.calls.count(("open_bytes", stage.path("/d/3"))) == 1
+    mount.close(handle)
+    mount.stop()
+    assert stage.stored("/d/3") == wanted
+
+
+@pytest.mark.parametrize("change", ["rename", "unlink"])
+def test_s51_a_change_of_a_name_waits_for_what_is_fetched_ahead(stage: Stage, change: str) -> None:
+    """R24, R8: nothing is left over of the old name."""
+    mount, gate = fetching_ahead(stage)
+    words = ("/d/3", "/d/4") if change == "rename" else ("/d/3",)
+    changing = Background(lambda: mount.call(change, *words))
+    until(lambda: bool(mount.session._parts.gate.held), "the change waits")
+    gate.open()
+    changing.result()
+    assert not mount.exists("/d/3")
+    if change == "rename":
+        assert mount.get("/d/4") == SMALL
+    mount.stop()
     assert stage.left() == ([], [], [])

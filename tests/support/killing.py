@@ -64,6 +64,11 @@ def replay(before: State, ledger: Path) -> tuple[Account, int, int]:
     return account, calls, size
 
 
+def _end(ledger: Path) -> list[str]:
+    """The last lines of a ledger: what was asked for, and how it failed."""
+    return ledger.read_text().splitlines()[-3:]
+
+
 def _after(state: State, record: dict[str, Any]) -> State:
     """`state` after the call that the ledger's line announces."""
     match record["op"]:
@@ -131,9 +136,9 @@ class Rounds:
             eventually(lambda: all(ledger.stat().st_size for ledger in ledgers), 60.0)
             threading.Event().wait(self._chance.uniform(0.0, LATEST_KILL_S))
             self._mount.kill9()
-            for one in loads:
+            for one, ledger in zip(loads, ledgers, strict=True):
                 code = one.wait(60)
-                assert code == 0, f"the load ended with {code}"
+                assert code == 0, f"the load ended with {code}: {_end(ledger)}"
         self.result.kills += 1
         self._mount.mount()
         self._judge(ledgers, f"seed {self._seed}, kill {number}")

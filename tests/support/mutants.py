@@ -72,8 +72,8 @@ MUTANTS = (
     Mutant(
         "a conflict is not noticed",
         "cache/upload.py",
-        "            return  # R2: our own torn PUT\n",
-        "            return  # R2: our own torn PUT\n        return\n",
+        "        if is_foreign(self._remote, file, node):\n",
+        "        if False:\n",
         (f"{SESSION}/test_conflicts.py::test_r11_both_are_kept_and_both_are_shown",),
     ),
     Mutant(
@@ -85,9 +85,9 @@ MUTANTS = (
     ),
     Mutant(
         "an own torn PUT is taken for a foreign truncation",
-        "cache/upload.py",
-        "            return  # R2: our own torn PUT\n",
-        "            pass\n",
+        "cache/foreign.py",
+        "        return not _is_torn(remote, file, token, given_up)\n",
+        "        return True\n",
         (f"{SESSION}/test_doubts.py::test_r02_what_a_torn_put_leaves_is_no_foreign_change",
          f"{SESSION}/test_rules.py::test_r01_r02_a_torn_put_is_sent_again"),
     ),

@@ -12,304 +12,40 @@ through.  `Stage.reopen` mounts the copy.
 from __future__ import annotations
 
 import json
-import logging
-import re
+import os
 import shutil
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from fakevospace import FakeVOSpace
 from tests.support.faultydisk import Changes, FaultyDisk
+from tests.support.faultyremote import CHANGES, Fault, FaultyRemote, Killed, lost, raising
+from tests.support.gates import (
+    PATIENCE_S,
+    Background,
+    HeldAt,
+    ManualClock,
+    allowing,
+    together,
+    until,
+)
 from vofs.cache.clock import Clock, SystemClock
 from vofs.cache.index import Index
 from vofs.cache.journal import Intent, Journal, Tombstone
 from vofs.core.attributes import Attributes, MountOwner
-from vofs.core.errors import RemoteUnavailable, VofsError
-from vofs.core.nodes import NodeInfo, VersionToken
+from vofs.core.errors import VofsError
 from vofs.core.uris import parse_vospace
-from vofs.locks import assert_none_held
 from vofs.mount.options import MountOptions
 from vofs.mount.session import Session
-from vofs.remote.api import (
-    ByteSource,
-    Capabilities,
-    MoveStatus,
-    PutReceipt,
-    PutTransaction,
-    PutTransactions,
-    Remote,
-)
 from vofs.remote.credentials import Token
 from vofs.remote.vosclient import VosRemote
-
-T = TypeVar("T")
-PATIENCE_S = 10.0  # a gate that nobody opens for so long is a hang
-CHANGES = frozenset({"create_node", "set_properties", "delete_node", "run_move", "put_bytes"})
-
-
-class Killed(RemoteUnavailable):
-    """The process is gone.  What the old session makes of it no longer matters to anybody."""
-
-
-class ManualClock:
-    """A clock that a test moves; `sleep` moves it, too."""
-
-    def __init__(self, now: float = 1000.0) -> None:
-        self._lock = threading.Lock()
-        self._now = now
-
-    def monotonic(self) -> float:
-        with self._lock:
-            return self._now
-
-    def time_ns(self) -> int:
-        return int(self.monotonic() * 1_000_000_000)
-
-    def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
-
-    def advance(self, seconds: float) -> None:
-        with self._lock:
-            self._now += seconds
-
-
-class HeldAt:
-    """A call that waits: `reached` when it is there, goes on when `open` is called."""
-
-    def __init__(self) -> None:
-        self._reached, self._open = threading.Event(), threading.Event()
-
-    def arrive(self) -> None:
-        self._reached.set()
-        assert self._open.wait(PATIENCE_S), "nobody opened the gate"
-
-    def wait_until_reached(self) -> None:
-        assert self._reached.wait(PATIENCE_S), "nobody came to the gate"
-
-    def open(self) -> None:
-        self._open.set()
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What happens to the `nth` call (from 1) of `method` whose first argument is `path`.
-
-    Attributes:
-        method: of `Remote`; "put_body" for the moment when half the body of a PUT has left; "*" for
-            the n-th of anything.
-        nth: which call of those that match.
-        path: the first argument, None for any.
-        times: how many calls from the nth on.
-        before: runs before the service is asked; may raise.
-        after: runs once it has answered, or got the whole body; may raise.
-    """
-
-    method: str
-    nth: int = 1
-    path: str | None = None
-    times: int = 1
-    before: Callable[[], None] | None = None
-    after: Callable[[], None] | None = None
-
-
-def lost(message: str = "the answer is lost") -> Callable[[], None]:
-    """An answer that never arrives, although the service did it."""
-    return raising(RemoteUnavailable(message, sent=True))
-
-
-def raising(error: BaseException) -> Callable[[], None]:
-    def act() -> None:
-        raise error
-
-    return act
-
-
-class FaultyRemote:
-    """A `Remote` that does what a plan says; see the module's docstring.
-
-    Args:
-        inner: the service; it is not closed.
-    """
-
-    def __init__(self, inner: Remote) -> None:
-        self._inner = inner
-        self._lock = threading.Lock()
-        self._faults: list[tuple[Fault, list[int]]] = []
-        self._dead: Callable[[], None] | None = None
-        self.calls: list[tuple[str, str]] = []
-
-    def plan(self, *faults: Fault) -> None:
-        """Add faults; they count from now."""
-        with self._lock:
-            self._faults += [(fault, [0]) for fault in faults]
-
-    def hold(self, method: str, path: str | None = None, nth: int = 1) -> HeldAt:
-        """Hold a call before the service is asked."""
-        gate = HeldAt()
-        self.plan(Fault(method, nth, path, before=gate.arrive))
-        return gate
-
-    def hold_answer(self, method: str, path: str | None = None, nth: int = 1) -> HeldAt:
-        """Hold the answer of a call."""
-        gate = HeldAt()
-        self.plan(Fault(method, nth, path, after=gate.arrive))
-        return gate
-
-    def heal(self) -> None:
-        """Nothing fails any more."""
-        with self._lock:
-            self._faults.clear()
-
-    def die(self) -> None:
-        """From now on every call ends in Killed, as in a process that is gone."""
-        self._dead = raising(Killed("killed"))
-
-    def count(self, method: str) -> int:
-        """How often `method` was called."""
-        return sum(name == method for name, _ in self.calls)
-
-    def _due(self, method: str, path: str) -> Fault | None:
-        with self._lock:
-            self.calls.append((method, path))
-            due = None
-            for fault, seen in self._faults:
-                if fault.method in (method, "*") and fault.path in (None, path):
-                    seen[0] += 1
-                    if fault.nth <= seen[0] < fault.nth + fault.times and due is None:
-                        due = fault
-            return due
-
-    def _call(self, method: str, path: str, call: Callable[[], T]) -> T:
-        assert_none_held(f"{method} {path}")
-        if self._dead is not None:
-            self._dead()
-        fault = self._due(method, path)
-        if fault is not None and fault.before is not None:
-            fault.before()
-        try:
-            return call()
-        except RemoteUnavailable:
-            fault = None  # no answer came
-            raise
-        finally:
-            if fault is not None and fault.after is not None:
-                fault.after()
-            if self._dead is not None:
-                self._dead()
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return self._inner.capabilities
-
-    @property
-    def transactions(self) -> PutTransactions | None:
-        inner = self._inner.transactions
-        return None if inner is None else FaultyTransactions(self._call, inner)
-
-    def get_node(self, path: str) -> NodeInfo:
-        return self._call("get_node", path, lambda: self._inner.get_node(path))
-
-    def list_children(self, path: str) -> Iterator[NodeInfo]:
-        children = self._call("list_children", path, lambda: list(self._inner.list_children(path)))
-        return iter(children)
-
-    def create_node(self, node: NodeInfo) -> NodeInfo:
-        return self._call("create_node", node.path, lambda: self._inner.create_node(node))
-
-    def set_properties(self, path: str, changes: Mapping[str, str | None]) -> NodeInfo:
-        return self._call("set_properties", path, lambda: self._inner.set_properties(path, changes))
-
-    def delete_node(self, path: str) -> None:
-        self._call("delete_node", path, lambda: self._inner.delete_node(path))
-
-    def create_move(self, source: str, destination: str) -> str:
-        return self._call(
-            "create_move", source, lambda: self._inner.create_move(source, destination)
-        )
-
-    def run_move(self, job_url: str, timeout_s: float) -> MoveStatus:
-        return self._call("run_move", job_url, lambda: self._inner.run_move(job_url, timeout_s))
-
-    def move_status(self, job_url: str) -> MoveStatus:
-        return self._call("move_status", job_url, lambda: self._inner.move_status(job_url))
-
-    def open_bytes(self, path: str, start: int, end: int, expected: VersionToken) -> ByteSource:
-        with ExitStack() as closed_on_failure:
-
-            def call() -> ByteSource:
-                source = self._inner.open_bytes(path, start, end, expected)
-                return closed_on_failure.enter_context(source)
-
-            source = self._call("open_bytes", path, call)
-            closed_on_failure.pop_all()
-        return source
-
-    def put_bytes(self, path: str, body: Iterable[bytes], size: int) -> PutReceipt:
-        return self._call(
-            "put_bytes",
-            path,
-            lambda: self._inner.put_bytes(path, self._halved(path, body, size), size),
-        )
-
-    def _halved(self, path: str, body: Iterable[bytes], size: int) -> Iterator[bytes]:
-        """The body, with a stop for faults after its first half."""
-        half, sent = size // 2, 0
-        for chunk in body:
-            rest = chunk
-            if sent < half <= sent + len(chunk):
-                yield chunk[: half - sent]
-                self._call("put_body", path, lambda: None)
-                rest = chunk[half - sent :]
-            if rest:
-                yield rest
-            sent += len(chunk)
-
-    def close(self) -> None:
-        """The service outlives the session."""
-
-
-class FaultyTransactions:
-    """Put transactions of a `FaultyRemote`; the methods' names in a `Fault` are `append` etc."""
-
-    def __init__(self, call: Callable[..., Any], inner: PutTransactions) -> None:
-        self._call, self._inner = call, inner
-
-    def start(self, path: str, size: int) -> PutTransaction | None:
-        found: PutTransaction | None = self._call(
-            "start", path, lambda: self._inner.start(path, size)
-        )
-        return found
-
-    def append(self, path: str, number: str, body: Iterable[bytes], size: int) -> PutReceipt:
-        receipt: PutReceipt = self._call(
-            "append", path, lambda: self._inner.append(path, number, body, size)
-        )
-        return receipt
-
-    def find(self, path: str, number: str) -> PutTransaction | None:
-        found: PutTransaction | None = self._call(
-            "find", path, lambda: self._inner.find(path, number)
-        )
-        return found
-
-    def revert(self, path: str, number: str) -> bool:
-        return bool(self._call("revert", path, lambda: self._inner.revert(path, number)))
-
-    def commit(self, path: str, number: str) -> PutReceipt:
-        receipt: PutReceipt = self._call("commit", path, lambda: self._inner.commit(path, number))
-        return receipt
-
-    def abort(self, path: str, number: str) -> None:
-        self._call("abort", path, lambda: self._inner.abort(path, number))
 
 
 @dataclass(frozen=True)
@@ -414,6 +150,10 @@ class Mounted:
     def wait_sent(self) -> None:
         """Wait until nothing is left to be sent."""
         until(lambda: not self.uploads(), "uploads end")
+
+    def wait_for_siblings(self) -> None:
+        """Wait until no file is being fetched that is only expected to be read."""
+        until(lambda: not self.session._siblings.offered, "the siblings have come")
 
     def create(self, path: str) -> int:
         return int(self.call("create", path, 0o644, 0o1 | 0o100))
@@ -561,12 +301,22 @@ class Stage:
         self._mounts.append(mounted)
         return mounted.start() if threads else mounted
 
-    def kill(self) -> None:
-        """kill -9, now: what the cache directory holds is all that is left."""
+    def lose_power(self) -> None:
+        """The machine is gone, now; of the index only what a commit brought to the disk is left."""
+        self.kill(power=True)
+
+    def kill(self, *, power: bool = False) -> None:
+        """kill -9, now: what the cache directory holds is all that is left.
+
+        Args:
+            power: and of the index's log only what is on the disk.
+        """
         copy = self.folder / f"cache-{len(self._caches)}"
         self.remote.die()  # first: no request may follow a commit that the copy lacks
         with self.changes.still():
             shutil.copytree(self.cache_dir, copy)
+            if power:
+                os.truncate(copy / "index.sqlite-wal", self.changes.log_on_disk)
         copy.chmod(0o700)
         self._caches.append(copy)
         raise Killed("killed")
@@ -624,83 +374,6 @@ class Stage:
             index.close()
         files = (self.cache_dir / "data").iterdir()
         return {int(file.name) for file in files if file.stat().st_size} - rows
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for something that no event announces; the suite's only polling."""
-    deadline = time.monotonic() + PATIENCE_S
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        pause.wait(0.01)
-
-
-@contextmanager
-def allowing(*patterns: str, when: Callable[[], bool] = lambda: True) -> Iterator[None]:
-    """Let records of vofs pass that may come, but need not: a kill decides."""
-
-    def unexpected(record: logging.LogRecord) -> bool:
-        allowed = any(re.search(pattern, record.getMessage()) for pattern in patterns)
-        return not (allowed and when())
-
-    names = [name for name in logging.root.manager.loggerDict if name.startswith("vofs")]
-    loggers = [logging.getLogger(name) for name in names]
-    for logger in loggers:
-        logger.addFilter(unexpected)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(unexpected)
-
-
-def together(*jobs: Callable[[], object]) -> list[BaseException | None]:
-    """Run jobs at the same time, let go at one barrier; their errors, None where there is none."""
-    barrier = threading.Barrier(len(jobs))
-    errors: list[BaseException | None] = [None] * len(jobs)
-
-    def run(number: int) -> None:
-        try:
-            barrier.wait(PATIENCE_S)
-            jobs[number]()
-        except BaseException as exc:
-            errors[number] = exc
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(jobs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(6 * PATIENCE_S)
-        assert not thread.is_alive(), "a dead-lock"
-    return errors
-
-
-class Background:
-    """One call in a thread of its own; `result` waits for it and raises what it raised."""
-
-    def __init__(self, job: Callable[[], object]) -> None:
-        self._value: object = None
-        self._error: BaseException | None = None
-
-        def run() -> None:
-            try:
-                self._value = job()
-            except BaseException as exc:
-                self._error = exc
-
-        self._thread = threading.Thread(target=run)
-        self._thread.start()
-
-    @property
-    def ended(self) -> bool:
-        return not self._thread.is_alive()
-
-    def result(self) -> object:
-        self._thread.join(3 * PATIENCE_S)
-        assert not self._thread.is_alive(), "it hangs"
-        if self._error is not None:
-            raise self._error
-        return self._value
 
 
 __all__ = [

@@ -70,13 +70,19 @@ class Evictor:
         with self._lock:
             self._exhausted = False
 
-    def make_room(self, size: int) -> int:
-        """Give up `size` bytes, or as many as may go; returns how many went."""
+    def make_room(self, size: int, *, unused_only: bool = False) -> int:
+        """Give up `size` bytes, or as many as may go; returns how many went.
+
+        Args:
+            size: bytes.
+            unused_only: only of files that nobody uses.
+        """
         assert_none_held("eviction")
         freed, began = self.sweep(), self._space.tick
         passed: ColdFile | None = None  # it is in other hands; it would only come again
         while freed < size:
-            cold, hot = self._oldest_cold(), self._space.oldest_tick()
+            cold = self._oldest_cold()
+            hot = None if unused_only else self._space.oldest_tick()
             if cold == passed:
                 cold = None
             if hot is not None and hot > began:

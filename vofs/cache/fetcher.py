@@ -191,6 +191,41 @@ class Fetcher:
     def _download(
         self, file: CachedFile, claims: list[Claim], base: VersionToken, inside: bool
     ) -> None:
+        try:
+            self._bring(file, claims, base, inside)
+        finally:
+            self._submitted(-1)
+            self._table.release(file)
+
+    def bring_ahead(self, file: CachedFile) -> bool:
+        """Download all that is missing in `file`, in this thread, which is inside the gate there.
+
+        Nobody waits for it; readers that come meanwhile share it.
+
+        Args:
+            file: in use by the caller.
+
+        Returns:
+            Whether it is here now; False also when others download it.
+
+        Raises:
+            VofsError: it cannot be had.
+        """
+        ranges = self._remote.capabilities.ranges
+        claims, base = file.claim_missing(0, file.size, ranges=ranges, ahead=False)
+        if not claims or base is None:
+            for claim in claims:
+                file.release_claim(claim, None)
+            return False
+        failure = self._bring(file, claims, base, inside=True)
+        if failure is not None:
+            raise failure
+        return not file.gaps
+
+    def _bring(
+        self, file: CachedFile, claims: list[Claim], base: VersionToken, inside: bool
+    ) -> VofsError | None:
+        """Download `claims` in one request and give them up; returns what went wrong."""
         failure: VofsError | None = None
         try:
             Transfer(self._means, file, claims, base, inside).run()
@@ -209,8 +244,7 @@ class Fetcher:
         finally:
             for claim in claims:
                 file.release_claim(claim, failure)
-            self._submitted(-1)
-            self._table.release(file)
+        return failure
 
     def _check(self, file: CachedFile, downloaded: list[Claim]) -> None:
         """R13: a file that is complete now is what the service tells, or is downloaded again."""

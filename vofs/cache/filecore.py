@@ -68,6 +68,12 @@ class FileCore:
         except BaseException:
             self._data.close()
             raise
+        self._sent_at: int | None = None  # the generation whose bytes the PUT on record has sent
+        if row.generation == row.durable_generation:  # as it is here, whatever it is counted as
+            self._durable_generation = self.state.generation
+            if row.put is not None and row.put.generation == row.generation:
+                self._sent_at = self.state.generation
+        self._name_is_durable = True
         self._row_dirty = self.state.is_dirty
         self._row_whole = row.whole
         self._row_promises = row.whole or any(not dirty for _, _, dirty in row.spans)
@@ -104,6 +110,20 @@ class FileCore:
         """Whether the service never had it."""
         with self.lock:
             return self.state.base is None and self.state.life is Life.ATTACHED
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether its unsent changes are on the disk as they are now, row and bytes (fsync(2))."""
+        with self.lock:
+            return self.state.is_dirty and self._durable_generation == self.state.generation
+
+    def name_committed(self, *, durable: bool) -> None:
+        """Its row has a new name; without `durable` the next upload brings that to the disk.
+
+        Otherwise a power loss could bring the old name back for what was sent under the new one.
+        """
+        with self.lock:
+            self._name_is_durable = durable
 
     @property
     def gaps(self) -> list[Span]:

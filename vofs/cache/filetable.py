@@ -87,6 +87,13 @@ class FileTable(FilesInUse):
         """Bytes that the cached files take at this moment."""
         return self.space.used_bytes
 
+    def spare_room(self, size: int) -> bool:
+        """Whether `size` more bytes fit, once clean files that nobody uses have made room."""
+        excess = self.space.excess(size)
+        if excess > 0:
+            self._evictor.make_room(excess, unused_only=True)
+        return self.space.excess(size) <= 0
+
     def evict(self) -> None:
         """Give up what is over the budget, and remove what is left over."""
         self._evictor.restore_budget()

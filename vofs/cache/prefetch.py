@@ -21,6 +21,27 @@ class Prefetch:
         self._lock = OrderedLock(Level.LEAF)
         self._budget = PrefetchBudget(clock.monotonic())
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything may be fetched that nobody has asked for."""
+        return self._on
+
+    def take(self, size: int) -> bool:
+        """Spend `size` bytes on a file that nobody has asked for, if the budget has them."""
+        if not self._on:
+            return False
+        with self._lock:
+            now = self._clock.monotonic()
+            enough = self._budget.balance(now) >= size
+            if enough:
+                self._budget.spend(size, now)
+            return enough
+
+    def give_back(self, size: int) -> None:
+        """`size` bytes that `take` spent are being read now, or did not come."""
+        if size:
+            self.earn(0, size)
+
     def allows_window(self) -> bool:
         """Whether a sequential read may fetch a window."""
         return self._balance() >= FIRST_WINDOW

@@ -26,6 +26,7 @@ class PutRecord:
         fate: what became of it.
         after_broken: one before it broke on a service that truncates, so that not even its own
             success is the end (R1).
+        mixed: one before it sent another generation, of which traces may be there.
         transaction: the put transaction that carries it: its number, and the size it was begun
             for; or None.
     """
@@ -35,13 +36,14 @@ class PutRecord:
     md5: str | None = None
     fate: PutFate = PutFate.UNKNOWN
     after_broken: bool = False
+    mixed: bool = False
     transaction: tuple[str, int] | None = None
 
     @property
     def detail(self) -> str:
         """What of it has no column of its own, as JSON."""
         fields = {"after_broken": self.after_broken, "transaction": self.transaction}
-        return json.dumps({"fate": self.fate.value, **fields})
+        return json.dumps({"fate": self.fate.value, "mixed": self.mixed, **fields})
 
 
 def put_record(
@@ -54,4 +56,5 @@ def put_record(
     fate = PutFate(fields.get("fate", "unknown"))
     begun = fields.get("transaction")
     transaction = None if begun is None else (begun[0], begun[1])
-    return PutRecord(generation, size, md5, fate, fields.get("after_broken", False), transaction)
+    after_broken, mixed = fields.get("after_broken", False), fields.get("mixed", False)
+    return PutRecord(generation, size, md5, fate, after_broken, mixed, transaction)

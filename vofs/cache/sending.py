@@ -83,12 +83,18 @@ class Sending(Evictable):
         with self.lock:
             if durable:
                 self._is_durable(ticket.generation)
-            self._put_before = self.put
+            self._put_before = before = self.put
+            others = before is not None and ticket.generation not in (
+                before.generation, self._sent_at,
+            )  # fmt: skip
+            self._sent_at = ticket.generation
             self.put = PutRecord(
                 ticket.generation, ticket.size, after_broken=after_broken,
-                transaction=None if self.put is None else self.put.transaction,
+                mixed=others or (before is not None and before.mixed),
+                transaction=None if before is None else before.transaction,
             )  # fmt: skip
-            self._save(whole=self.state.is_whole, durable=durable)
+            self._save(whole=self.state.is_whole, durable=durable or not self._name_is_durable)
+            self._name_is_durable = True
 
     def body_read(self, md5: str) -> None:
         """The last of the body is about to leave; by its MD5 the whole is known again.

@@ -32,6 +32,23 @@ class Settling(Sending):
             return generation
         return put.generation if ours and put is not None else None  # changed here afterwards
 
+    @property
+    def holds_what_was_sent(self) -> bool:
+        """Whether the bytes that the PUT on record sent are all here, and no others were sent."""
+        with self.lock:
+            return self._holds_what_was_sent()
+
+    def _holds_what_was_sent(self) -> bool:
+        alone = self.put is not None and not self.put.mixed
+        return alone and self._sent_at == self.state.generation and self.state.is_whole
+
+    def holds(self, offset: int, data: bytes) -> bool:
+        """Whether `data` is at `offset` here; False also when the file has changed meanwhile."""
+        with self.lock:
+            if not self._holds_what_was_sent() or offset + len(data) > self.state.size:
+                return False
+            return self._data.read(offset, len(data)) == data
+
     def settle_as_stored(self, token: VersionToken, generation: int) -> None:
         """The PUT in doubt did arrive, and stays: the service has `generation` as `token`."""
         with self.lock:

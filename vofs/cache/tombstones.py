@@ -186,10 +186,19 @@ class Tombstones:
             log.error("%s: unlinked here, but the service refuses to delete it: %s", path, failure)
 
     def commit(self, path: str) -> None:
-        """Make the unlink at `path` durable: its row goes, its tombstone comes, in one step."""
-        with self._index.transaction() as connection:
-            written = self.write(connection, path)
-        self.written(written)
+        """Make the unlink at `path` durable: its row goes, its tombstone comes, in one step.
+
+        On the disk, because the node is deleted next.
+        """
+        if self.is_uncommitted(path):
+            with self._index.transaction(durable=True) as connection:
+                written = self.write(connection, path)
+            self.written(written)
+
+    def is_uncommitted(self, path: str) -> bool:
+        """Whether something was unlinked at `path` that only memory knows of."""
+        entry = self.find(path)
+        return entry is not None and not entry.committed
 
     def write(self, connection: sqlite3.Connection, path: str) -> Unlinked | None:
         """Within a transaction: what `commit` does; when it has ended well, call `written`."""

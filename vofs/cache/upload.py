@@ -19,10 +19,10 @@ from vofs.cache.clock import Clock
 from vofs.cache.doubt import Doubts, OnStored
 from vofs.cache.emptyfile import EmptyFiles
 from vofs.cache.fetcher import Fetcher
+from vofs.cache.foreign import is_foreign
 from vofs.cache.outcome import Outcome, is_final
 from vofs.cache.storing import Storing
 from vofs.cache.tombstones import Tombstones
-from vofs.core.attributes import version_token
 from vofs.core.errors import (
     CacheDamaged,
     CacheFull,
@@ -241,7 +241,7 @@ class Uploader:
         Raises:
             UploadConflict: it is another one; ours is kept.
         """
-        base, put, confirmed_at = file.provenance
+        _, put, confirmed_at = file.provenance
         fresh = self._clock.monotonic() - confirmed_at <= self._confirm_s
         if fresh and put is None and not anew:
             return
@@ -250,15 +250,8 @@ class Uploader:
             return  # gone or never there: it is created (again)
         if node.kind is not NodeKind.DATA:
             raise UploadConflict(f"{file.path} is a {node.kind.value} on the service now")
-        token = version_token(node)
-        if base is not None and base.same_version(token):
-            return
-        if token.length == 0 and (base is None or put is not None):
-            return  # the empty node that a negotiation made: nothing can be lost in it
-        atomic = self._remote.capabilities.atomic_put
-        if put is not None and not atomic and token.length <= put.size:
-            return  # R2: our own torn PUT
-        raise UploadConflict(
-            f"{file.path} changed on the service since it was read: ours is kept here,"
-            " copy it to another name"
-        )
+        if is_foreign(self._remote, file, node):
+            raise UploadConflict(
+                f"{file.path} changed on the service since it was read: ours is kept here,"
+                " copy it to another name"
+            )

@@ -215,6 +215,8 @@ class FileOperations:
     def read(self, fh: int, size: int, offset: int) -> bytes:
         """Every byte up to the end of the file, or an error; never less (R14)."""
         handle = self.handles.readable(fh)
+        if handle.reader.content is None:
+            self._parts.siblings.reads(handle.file)
         return self._parts.fetcher.read(handle.file, offset, size, handle.reader)
 
     def write(self, fh: int, data: bytes, offset: int) -> int:

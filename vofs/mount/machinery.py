@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vofs.cache.clock import Clock
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
+from vofs.cache.siblings import Siblings
 from vofs.cache.writeback import WriteBack
 from vofs.core.attributes import MountOwner
 from vofs.core.uris import ServiceUri
@@ -30,6 +31,7 @@ class Machinery:
         tree: names and attributes.
         table: cached files.
         fetcher: brings missing bytes.
+        siblings: fetches the files that will be read next.
         writeback: sends changed files.
         namespace: changes of names.
         renaming: renames.
@@ -52,6 +54,7 @@ class Machinery:
     tree: Tree
     table: FileTable
     fetcher: Fetcher
+    siblings: Siblings
     writeback: WriteBack
     namespace: Namespace
     renaming: Renaming

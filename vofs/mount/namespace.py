@@ -18,8 +18,8 @@ from dataclasses import replace
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import RECREATE
+from vofs.cache.foreign import is_foreign
 from vofs.cache.journal import Intent, end_intent
-from vofs.cache.putrecord import PutRecord
 from vofs.cache.rowchanges import delete_file
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
@@ -33,14 +33,15 @@ from vofs.core.errors import (
 )
 from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.mount.followed import Followed, Parts, Unsettled
+from vofs.mount.hiding import Hiding
 
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.2
 
 
-class Namespace:
-    """mkdir, rmdir, unlink, and the unlink of open files.  Renames are in `renaming`.
+class Namespace(Hiding):
+    """mkdir, rmdir, unlink.  Unlinks of open files are in `hiding`, renames in `renaming`.
 
     Args:
         parts: what changes of names work with.
@@ -48,7 +49,8 @@ class Namespace:
     """
 
     def __init__(self, parts: Parts, followed: Followed) -> None:
-        self._parts, self._followed = parts, followed
+        super().__init__(parts)
+        self._followed = followed
 
     # -- containers -----------------------------------------------------------------------------
 
@@ -101,20 +103,43 @@ class Namespace:
     def unlink(self, path: str) -> None:
         """unlink(2) of a file that nobody has open: gone on the service when this returns.
 
-        A pending upload is given up only after the deletion is confirmed.
+        A pending upload is given up only after the deletion is confirmed.  A file with unsent
+        changes shows its user nothing of what somebody else stored under its name meanwhile; so
+        the service is asked first, and what is there by then stays, whatever `--on-conflict` says:
+        ours is removed, and the name shows theirs (R11).
 
         Raises:
-            IsAContainer, NodeNotFound, NodeLocked, RemoteError.
+            IsAContainer, NodeNotFound, NodeLocked, NodeBusy, RemoteError.
         """
-        if self._parts.tree.lookup(path).kind is NodeKind.CONTAINER:
+        parts = self._parts
+        file = parts.table.peek(path)
+        is_ours = file is not None and file.is_dirty
+        if not is_ours and parts.tree.lookup(path).kind is NodeKind.CONTAINER:
             raise IsAContainer(path)
-        with self._change(Intent("unlink", path), self._settle_delete) as standing:
-            file = self._parts.table.peek(path)
+        with self._change(Intent("unlink", path), self._settle_delete, durable=False) as standing:
+            file = parts.table.peek(path)
             if file is not None and file.is_local and file.put is None:
                 self._gone_here(standing)
                 return
+            if file is not None and file.is_dirty and self._hides_a_foreign_version(file):
+                self._gone_here(standing)
+                parts.tree.appeared(path)
+                log.warning("%s is removed here; what somebody else stored there stays", path)
+                return
             token = self._known_version(path, file)
             self._delete(self._parts.journal.advance(replace(standing, source_token=token)))
+
+    def _hides_a_foreign_version(self, file: CachedFile) -> bool:
+        """Whether the service has something under that name which its user has not seen."""
+        parts = self._parts
+        deadline = parts.clock.monotonic() + parts.timeout_s
+        try:
+            node = parts.remote.get_node(file.path)
+        except NodeNotFound:
+            return False
+        return is_foreign(
+            parts.remote, file, node, given_up=lambda: parts.clock.monotonic() >= deadline
+        )
 
     def _known_version(self, path: str, file: CachedFile | None) -> VersionToken | None:
         """The version that the service is known to hold; None while a PUT is in doubt."""
@@ -157,8 +182,10 @@ class Namespace:
 
     def _gone_here(self, intent: Intent) -> None:
         parts, path = self._parts, intent.source
+        file = parts.table.peek(path)
+        synced = file is not None and file.is_synced  # on the disk as it is: so is its end
         with parts.table.changing_names(path):
-            with parts.index.transaction() as connection:
+            with parts.index.transaction(durable=synced) as connection:
                 delete_file(connection, path)
                 end_intent(connection, intent)
             file = parts.table.peek(path)
@@ -174,71 +201,20 @@ class Namespace:
         else:
             self._parts.journal.forget(intent)
 
-    def detach(self, path: str) -> None:
-        """The file at `path` is unlinked, or is about to be replaced, while it is open (R9).
-
-        The node goes when nobody needs its bytes any more: a tombstone sees to that.
-
-        Raises:
-            NodeBusy: an upload of it did not end within the timeout.
-        """
-        parts = self._parts
-        file = parts.table.peek(path)
-        if file is None:
-            raise NodeNotFound(path)
-        hold = parts.gate.hold((path,), parts.timeout_s)
-        try:
-            token = file.provenance[0]
-            if file.put is not None:  # what a PUT in doubt left there is what is unlinked
-                token = self._version_left_by(file.put, path)
-            parts.writeback.forget(file)
-            with parts.table.changing_names(path):
-                parts.table.detached(path)
-            parts.tombstones.raised(file, path, token)
-            parts.tree.removed(path)
-        finally:
-            parts.gate.release(hold)
-
-    def _version_left_by(self, put: PutRecord, path: str) -> VersionToken | None:
-        """The version at `path` after a PUT that broke; see `Tombstone.token`."""
-        if not self._parts.remote.capabilities.atomic_put:
-            return VersionToken(put.size, md5_proves=False)
-        try:
-            return version_token(self._parts.remote.get_node(path))
-        except NodeNotFound:
-            return None
-
-    def make_room(self, path: str) -> None:
-        """A file is about to be made where one was just unlinked: commit that unlink first."""
-        self._parts.tombstones.commit(path)
-
-    def begin_replacing(self, path: str) -> None:
-        """A rename onto `path` begins: what was hidden there is not deleted meanwhile."""
-        self._parts.tombstones.hold_off(path)
-
-    def end_replacing(self, path: str) -> None:
-        """The rename has ended, well or not; what still stands there may go."""
-        self._parts.tombstones.let_go(path)
-
-    def attach_again(self, file: CachedFile) -> None:
-        """The rename over an open file failed: the file has its name, its row and its node back."""
-        parts = self._parts
-        unlinked = parts.tombstones.find(file.path)
-        node_is_there = unlinked is not None and unlinked.file in (None, file)
-        parts.table.reattached(file, node_is_there=node_is_there)
-        parts.tombstones.given_back(file.path)
-        parts.tree.appeared(file.path)
-        parts.writeback.submit(file, flushed=False)
-
     # -- the common shape -----------------------------------------------------------------------
 
     @contextmanager
-    def _change(self, intent: Intent, settle: Callable[[Intent], None]) -> Iterator[Intent]:
-        """Hold the paths and journal the intent around one change of the service."""
+    def _change(
+        self, intent: Intent, settle: Callable[[Intent], None], *, durable: bool = True
+    ) -> Iterator[Intent]:
+        """Hold the paths and journal the intent around one change of the service.
+
+        With `durable` false the caller brings the intent to the disk before he asks the service.
+        """
         hold = self._parts.gate.hold(intent.paths, self._parts.timeout_s)
         followed = False
         try:
-            standing = self._parts.journal.begin(intent)
+            standing = self._parts.journal.begin(intent, durable=durable)
             try:
                 yield standing
             except Unsettled:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vofs.cache.segments import SegmentSizes
+from vofs.cache.waiting import PLACES
 from vofs.core.attributes import MountOwner
 from vofs.core.conflicts import OnConflict
 from vofs.core.uris import ServiceUri
@@ -40,7 +41,7 @@ class MountOptions:
         min_free_bytes: space of the cache's file system that is never used.
         cache_limit_bytes: clean cached data beyond this is given up, oldest first.
         upload_workers: uploads at a time.
-        fetch_workers: downloads at a time.
+        fetch_workers: downloads at a time; as many as readers may wait (decision 0010).
         segments: which uploads go in several requests, where the service has that.
     """
 
@@ -68,5 +69,5 @@ class MountOptions:
     min_free_bytes: int = 1024 << 20
     cache_limit_bytes: int = 1024 << 20
     upload_workers: int = 10
-    fetch_workers: int = 16
+    fetch_workers: int = PLACES
     segments: SegmentSizes = field(default_factory=SegmentSizes)

@@ -32,6 +32,7 @@ from vofs.cache.opening import open_cache
 from vofs.cache.ownversions import CaughtUpRemote, OwnVersions
 from vofs.cache.prefetch import Prefetch
 from vofs.cache.segments import Segments
+from vofs.cache.siblings import Siblings
 from vofs.cache.storing import Storing
 from vofs.cache.threads import SystemThreads, Threads
 from vofs.cache.tombstones import Tombstones
@@ -126,11 +127,12 @@ class Session:
         self._own = OwnVersions(self._index, clock)
         remote = self._caught_up()
         gate, places = PathGate(clock), WaitingPlaces(clock)
+        prefetch = Prefetch(clock, on=options.prefetch)
         self._journal = Journal(self._index)
         self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
         self._fetcher = Fetcher(
             remote, self._table, gate, clock, threads, workers=options.fetch_workers,
-            places=places, prefetch=Prefetch(clock, on=options.prefetch),
+            places=places, prefetch=prefetch,
             timeout_s=options.timeout_s, strict=options.strict_timeout, given_up=given_up,
             on_stale=lambda path: self._tree.invalidate(path),
         )  # fmt: skip
@@ -160,6 +162,10 @@ class Session:
         self._tree = Tree(
             remote, self._table, self._tombstones, clock, places, attr_ttl_s=options.attr_ttl_s,
             negative_ttl_s=options.negative_ttl_s, timeout_s=options.timeout_s,
+        )  # fmt: skip
+        self._siblings = Siblings(
+            self._tree, self._table, self._fetcher, gate, prefetch, threads,
+            workers=-(-options.fetch_workers // 2), answers=lambda: not self._remote.is_open,
         )  # fmt: skip
         self._parts = Parts(
             remote, self._tree, self._table, self._index, self._journal, gate, self._tombstones,
@@ -196,8 +202,9 @@ class Session:
         properties = Properties(options.service, tree, self._table, str(self._control.path))
         return VOFS(Machinery(
             service=options.service, tree=tree, table=self._table, fetcher=self._fetcher,
-            writeback=self._writeback, namespace=self._namespace, renaming=self._renaming,
-            rights=rights, quota=Quota(tree, self._table, self._clock), properties=properties,
+            siblings=self._siblings, writeback=self._writeback, namespace=self._namespace,
+            renaming=self._renaming, rights=rights,
+            quota=Quota(tree, self._table, self._clock), properties=properties,
             told=ToldSizes(self._clock),
             inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
             clock=self._clock, owner=options.owner, close_wait_s=options.close_wait_s,
@@ -284,6 +291,7 @@ class Session:
         finally:
             self._writeback.stop()
             self._fetcher.stop()
+            self._siblings.stop()
         self._tombstones.bury_due()
         self._close()
         if self.left:
@@ -293,6 +301,7 @@ class Session:
         """The mount was refused after all: close without waiting for anything."""
         self._control.stop()
         self._fetcher.stop()
+        self._siblings.stop()
         self._close()
 
     def _close(self) -> None:

@@ -61,7 +61,7 @@ def provisional(stage: Stage, clock: ManualClock, data: bytes = DATA) -> Mounted
     breaks(stage)
     mount.put("/f", data)
     accepted(mount, stage, clock)
-    assert (puts(stage), reads(stage)) == (2, 0)
+    assert (puts(stage), reads(stage)) == (2, 1), "what the torn one left was looked into"
     assert stage.stored("/f") == data
     return mount
 
@@ -94,11 +94,11 @@ def test_r01_after_a_broken_put_a_success_counts_only_when_it_is_read_back(
     assert mount.control(command="drop", path="/") == {"dropped": 0}
     clock.advance(SETTLE_S - 0.1)
     sent(mount)
-    assert (puts(cavern), reads(cavern)) == (2, 0)
+    assert (puts(cavern), reads(cavern)) == (2, 1)
     assert state(mount) == "in-doubt"
     clock.advance(0.2)
     sent(mount)
-    assert (puts(cavern), reads(cavern)) == (2, 1)
+    assert (puts(cavern), reads(cavern)) == (2, 2)
     assert state(mount) == "clean"
     assert mount.uploads() == []
     mount.overwrite("/f", b"now")
@@ -194,7 +194,7 @@ def test_r01_the_path_is_remembered_after_file_and_mount_are_gone(
     assert state(mount) == "in-doubt"
     settled(mount, clock)
     assert cavern.stored("/f") == OTHER
-    assert reads(cavern) == 1
+    assert reads(cavern) == 2, "what the torn one left, before it was deleted, and what arrived"
 
 
 def accepted_after(cavern: Stage, mount: Mounted, clock: ManualClock, before: int) -> None:
@@ -285,6 +285,69 @@ def test_r02_what_a_torn_put_leaves_is_no_foreign_change(
     sent(mount)
     settled(mount, clock)
     assert cavern.stored("/f") == DATA
+
+
+@pytest.mark.promise("Differences", "Somebody else's file where an upload broke")
+@pytest.mark.parametrize(
+    "theirs",
+    [b"theirs", DATA[:1000] + b"and theirs", b"\0" * 10 + b"theirs", OTHER[: len(DATA)]],
+    ids=["other", "begins like ours", "begins with zeros", "as long"],
+)
+@pytest.mark.parametrize("killed", [False, True])
+def test_r02_what_somebody_else_stored_is_no_torn_put(
+    cavern: Stage, clock: ManualClock, expect_log: ExpectLog, theirs: bytes, killed: bool
+) -> None:
+    """On a service that truncates a file when an upload begins (cavern), what an upload that broke
+    left there looks like a shorter file of somebody else's. It is read before anything is sent
+    over it or deleted: a beginning of what was sent is ours, anything else is a conflict like any
+    other. Only where the file was changed here after that upload began can that not be told; then
+    a shorter node is taken for ours, and so is one left by the upload of a file that was unlinked
+    while it was open."""
+    expect_log("is not sent yet")
+    expect_log("ours is kept as f.conflict")
+    cavern.store("/f", b"before")
+    mount = cavern.mount(threads=False)
+    cavern.remote.plan(Fault("put_bytes", before=lost("it never got there")))
+    mount.overwrite("/f", DATA)
+    sent(mount)
+    cavern.store("/f", theirs)
+    if killed:
+        expect_log("of an earlier mount")
+        with pytest.raises(RemoteUnavailable):
+            cavern.kill()
+        mount = cavern.reopen(threads=False)
+    settled(mount, clock)
+    (kept,) = cavern.names() - {"f"}
+    assert (cavern.stored("/f"), cavern.stored(f"/{kept}")) == (theirs, DATA)
+
+
+def test_r02_where_other_bytes_are_here_now_a_shorter_node_is_ours(
+    cavern: Stage, clock: ManualClock, expect_log: ExpectLog
+) -> None:
+    """What was sent cannot be compared any more: R2's word, and semantics.md says so."""
+    expect_log("is not sent yet")
+    mount = cavern.mount(threads=False)
+    breaks(cavern)
+    mount.put("/f", DATA)
+    sent(mount)
+    mount.overwrite("/f", b"changed since")
+    settled(mount, clock)
+    assert cavern.stored("/f") == b"changed since" + DATA[13:]
+    assert cavern.names() == {"f"}
+
+
+def test_r02_a_node_that_changes_while_it_is_read_is_looked_at_again(
+    cavern: Stage, clock: ManualClock, expect_log: ExpectLog
+) -> None:
+    expect_log("is not sent yet", count=2)
+    mount = cavern.mount(threads=False)
+    breaks(cavern)
+    mount.put("/f", DATA)
+    sent(mount)
+    cavern.remote.plan(Fault("open_bytes", before=lambda: cavern.store("/f", DATA[:2000])))
+    settled(mount, clock)
+    assert cavern.stored("/f") == DATA
+    assert cavern.names() == {"f"}
 
 
 def test_r02_without_put_started_an_empty_node_is_somebodys_truncation(

@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Fault, Mounted, Stage, raising
+from tests.support.sessions import Fault, Mounted, Stage, lost, raising
 from vofs.core.conflicts import OnConflict
 from vofs.core.errors import RemoteUnavailable
 
@@ -178,6 +178,29 @@ def test_r05_a_change_after_fsync_is_in_doubt_again(
     again = stage.reopen(boot_id="second")
     again.wait_sent()
     assert content(stage)["f"] == b"theirs!"
+
+
+def test_r05_a_change_after_fsync_and_a_kill_is_in_doubt_again(
+    stage: Stage, booted: Mounted, expect_log: ExpectLog
+) -> None:
+    """R5: also where an upload was in doubt, so that the next mount counts generations anew."""
+    expect_log("the machine went down")
+    expect_log("of an earlier mount", count=2)
+    expect_log("is not sent yet")
+    expect_log("is kept as f.recovered-")
+    handle = changed(booted)
+    booted.call("fsync", handle, 0)
+    booted.call("release", handle)
+    stage.remote.plan(Fault("put_bytes", before=lost()))
+    assert booted.step()
+    dies(stage)
+    second = stage.reopen(threads=False, boot_id="first")
+    handle = second.open("/f", 2)
+    second.write(handle, b"ag", 2)
+    dies(stage)
+    again = stage.reopen(boot_id="second")
+    again.wait_sent()
+    assert content(stage) == {"f": b"theirs!", "f.recovered": b"chagged"}
 
 
 def test_r05_the_doubt_survives_kills_and_a_later_fsync(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
+from threading import current_thread
 
 import pytest
 
@@ -25,9 +27,10 @@ from tests.support.sessions import (
 from vofs.cache.breaking import BreakingRemote
 from vofs.cache.clock import Clock
 from vofs.cache.threads import SystemThreads
-from vofs.cache.waiting import WaitingPlaces
+from vofs.cache.waiting import PLACES, WaitingPlaces
 from vofs.core.attributes import version_token
 from vofs.core.errors import NodeNotFound, RemoteTimeout, RemoteUnavailable
+from vofs.mount.options import MountOptions
 
 KB = 1024
 DATA = os.urandom(300 * KB)
@@ -122,6 +125,46 @@ def test_r20_a_hanging_get_stops_nobody(stage: Stage) -> None:
     assert reading.result() == DATA[: 4 * KB]
     mount.close(slow)
     mount.close(opened)
+
+
+def test_r20_many_hanging_gets_stop_nobody(open_stage: Open) -> None:
+    """Decision 0010: as many downloads may hang as readers may wait, but for one."""
+    (workers,) = (field.default for field in fields(MountOptions) if field.name == "fetch_workers")
+    stage = open_stage("vault", fetch_workers=workers)
+    hanging = [f"/slow{number}" for number in range(PLACES - 1)]
+    for path in (*hanging, "/other"):
+        stage.store(path, DATA)
+    mount = stage.mount()
+    handles = [mount.open(path) for path in hanging]
+    faults = stage.service.fake.faults
+    faults.add(Rule(Hang(), method="GET", endpoint="bytes", path=stage.path("/slow*")))
+    try:
+        readers = [
+            Background(lambda handle=handle: mount.call("read", handle, 4 * KB, 0))  # type: ignore[misc]
+            for handle in handles
+        ]
+        until(lambda: stage.remote.count("open_bytes") == len(hanging), "all of them hang")
+        assert mount.get("/other") == DATA
+        assert not any(reader.ended for reader in readers)
+    finally:
+        faults.clear()
+    assert {reader.result() for reader in readers} == {DATA[: 4 * KB]}
+    for handle in handles:
+        mount.close(handle)
+
+
+def test_r20_no_reading_thread_downloads(stage: Stage) -> None:
+    """Decision 0010: small or large, it is the pool that asks, and the reader that can be ended."""
+    stage.store("/f", os.urandom(3000 * KB))
+    mount = stage.mount()
+    names: list[str] = []
+    asks = Fault("open_bytes", times=99, before=lambda: names.append(current_thread().name))
+    stage.remote.plan(asks)
+    handle = mount.open("/f")
+    for offset in (2900 * KB, 0, 1000 * KB):
+        mount.call("read", handle, 4 * KB, offset)
+    assert names and all(name.startswith("vofs-fetch") for name in names), names
+    mount.close(handle)
 
 
 def failing(times: int) -> Fault:

@@ -17,7 +17,7 @@ from vofs.cache.filetable import FileTable
 from vofs.cache.index import Index
 from vofs.cache.waiting import WaitingPlaces
 from vofs.core import uris
-from vofs.core.errors import NodeNotFound, NotAContainer, RemoteUnavailable
+from vofs.core.errors import NodeNotFound, NotAContainer, PermissionDenied, RemoteUnavailable
 from vofs.core.nodes import LENGTH, NodeInfo, NodeKind
 from vofs.mount.tree import Tree
 
@@ -32,6 +32,7 @@ class Nodes:
         self.asked: list[str] = []
         self.hold: HeldAt | None = None
         self.failure: Exception | None = None
+        self.unlisted = False
         self._lock = threading.Lock()
         self.add("/", None)
 
@@ -59,6 +60,8 @@ class Nodes:
 
     def list_children(self, path: str) -> Iterator[NodeInfo]:
         locks.assert_none_held("a request")
+        if self.unlisted:
+            raise PermissionDenied(path)
         found = [n for p, n in self.nodes.items() if p != "/" and uris.parent_of(p) == path]
         return iter(self._answer(f"list {path}", found))
 
@@ -141,6 +144,51 @@ def test_a_fresh_listing_answers_for_all_names(place: Place) -> None:
     with pytest.raises(NodeNotFound):
         place.tree.lookup("/g")
     assert place.asked() == ["get /g"]
+
+
+def test_looking_at_every_entry_is_never_a_request_for_each(place: Place) -> None:
+    """targets.md 1: `ls -l` that takes longer than the listing is believed lists once more."""
+    for number in range(20):
+        place.remote.add(f"/f{number}", number)
+    place.names("/")
+    for number in range(20):
+        if number % 10 == 5:
+            place.clock.advance(TTL)
+        assert place.tree.lookup(f"/f{number}").length == number
+    repeated = [f"get /f{number}" for number in (5, 6, 7)] + ["list /"]
+    assert place.asked()[-8:] == repeated + [f"get /f{number}" for number in (15, 16, 17)] + [
+        "list /"
+    ]
+
+
+def test_nodes_that_changed_are_asked_for_one_by_one_while_the_listing_is_believed(
+    place: Place,
+) -> None:
+    for number in range(20):
+        place.remote.add(f"/f{number}", number)
+    place.names("/")
+    place.asked()
+    for number in range(20):
+        place.tree.appeared(f"/f{number}")
+        assert place.tree.lookup(f"/f{number}").length == number
+    assert place.asked() == [f"get /f{number}" for number in range(20)]
+
+
+def test_a_container_that_cannot_be_listed_again_does_not_hide_its_nodes(place: Place) -> None:
+    for number in range(5):
+        place.remote.add(f"/f{number}", number)
+    place.names("/")
+    place.clock.advance(TTL)
+    for number in range(4):
+        place.tree.lookup(f"/f{number}")
+    place.clock.advance(TTL)
+    place.asked()
+    place.remote.unlisted = True
+    for number in range(5):
+        assert place.tree.lookup(f"/f{number}").length == number
+    assert [question for question in place.asked() if question != "list /"] == [
+        f"get /f{number}" for number in range(5)
+    ]
 
 
 def test_one_listing_for_all_who_want_it(place: Place) -> None:

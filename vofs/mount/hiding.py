@@ -1,0 +1,81 @@
+"""The unlink of a file that is open, and the way back when it was only half a rename (R9).
+
+libfuse renames an open file that is unlinked, or replaced by a rename, to a hidden name.  Here the
+file loses its name, and a tombstone sees to its node; a rename that fails gives the name back.
+"""
+
+from __future__ import annotations
+
+from vofs.cache.cachedfile import CachedFile
+from vofs.cache.putrecord import PutRecord
+from vofs.core.attributes import version_token
+from vofs.core.errors import NodeNotFound
+from vofs.core.nodes import VersionToken
+from vofs.mount.followed import Parts
+
+
+class Hiding:
+    """See the module's docstring.
+
+    Args:
+        parts: what changes of names work with.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def detach(self, path: str) -> None:
+        """The file at `path` is unlinked, or is about to be replaced, while it is open (R9).
+
+        The node goes when nobody needs its bytes any more: a tombstone sees to that.
+
+        Raises:
+            NodeBusy: an upload of it did not end within the timeout.
+        """
+        parts = self._parts
+        file = parts.table.peek(path)
+        if file is None:
+            raise NodeNotFound(path)
+        hold = parts.gate.hold((path,), parts.timeout_s)
+        try:
+            token = file.provenance[0]
+            if file.put is not None:  # what a PUT in doubt left there is what is unlinked
+                token = self._version_left_by(file.put, path)
+            parts.writeback.forget(file)
+            with parts.table.changing_names(path):
+                parts.table.detached(path)
+            parts.tombstones.raised(file, path, token)
+            parts.tree.removed(path)
+        finally:
+            parts.gate.release(hold)
+
+    def _version_left_by(self, put: PutRecord, path: str) -> VersionToken | None:
+        """The version at `path` after a PUT that broke; see `Tombstone.token`."""
+        if not self._parts.remote.capabilities.atomic_put:
+            return VersionToken(put.size, md5_proves=False)
+        try:
+            return version_token(self._parts.remote.get_node(path))
+        except NodeNotFound:
+            return None
+
+    def make_room(self, path: str) -> None:
+        """A file is about to be made where one was just unlinked: commit that unlink first."""
+        self._parts.tombstones.commit(path)
+
+    def begin_replacing(self, path: str) -> None:
+        """A rename onto `path` begins: what was hidden there is not deleted meanwhile."""
+        self._parts.tombstones.hold_off(path)
+
+    def end_replacing(self, path: str) -> None:
+        """The rename has ended, well or not; what still stands there may go."""
+        self._parts.tombstones.let_go(path)
+
+    def attach_again(self, file: CachedFile) -> None:
+        """The rename over an open file failed: the file has its name, its row and its node back."""
+        parts = self._parts
+        unlinked = parts.tombstones.find(file.path)
+        node_is_there = unlinked is not None and unlinked.file in (None, file)
+        parts.table.reattached(file, node_is_there=node_is_there)
+        parts.tombstones.given_back(file.path)
+        parts.tree.appeared(file.path)
+        parts.writeback.submit(file, flushed=False)
