@@ -118,7 +118,10 @@ class Naming(Calls):
             self._is_wanted_no_more(replaced)
             if source in self.doubts:  # a write has met another client's change meanwhile
                 self.names.pop(destination, None)
-                self.doubts.add({source: None, destination: file})
+                self.doubts.add(
+                    {source: None, destination: file},
+                    {source: None, destination: file.challenged or file},
+                )
             elif destination in self.doubts:  # the same of the file that was replaced
                 del self.names[source]
                 self.doubts.means(destination, file)

@@ -177,11 +177,10 @@ class Programs(Calls):
 
         def changed(value: object) -> None:
             file.before, self.naming = None, self.naming and not names
-            really = not set(before) & set(after)
             theirs = [state for old in late() for state in old.after(change)]
-            file.settle(*dict.fromkeys([*after, *theirs, *(() if really else late())]))
+            file.settle(*dict.fromkeys([*after, *theirs]))
             self._must_stay(file)
-            self._meet(file, really=really)
+            self._meet(file, really=not set(before) & set(after))
             done(value)
 
         def not_changed(number: int) -> None:
