@@ -20,8 +20,9 @@ from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
 from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
-from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
+from vofs.core.errors import ContentLost, RemoteTimeout, StrictTimeout, VofsError
 from vofs.core.fetchstate import Claim
+from vofs.core.lifecycle import Upload
 from vofs.core.nodes import VersionToken
 from vofs.core.patience import TimedOutSpans
 from vofs.core.spans import Span, SpanSet
@@ -58,9 +59,14 @@ class Receiving(Content, Demand):
 
         Raises:
             TransferCorrupted: what comes is another thing each time (R13).
+            ContentLost: the service was seen to hold another version than the one it lacks (R6).
         """
         with self.lock:
             self._require_good()
+            if self.state.upload is Upload.CONFLICT:
+                raise ContentLost(
+                    f"{self.path}: the version that the rest was to come from is gone"
+                )
             claims: list[Claim] = []
             free = self.state.unclaimed(start, end)
             if free:
