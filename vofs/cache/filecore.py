@@ -244,15 +244,23 @@ class FileCore:
     def reattach(self, *, node_is_there: bool) -> None:
         """The name is back; so is the row, with everything still to be sent.
 
+        Where the row never went nothing is written, so that a full disk, which may be why the
+        rename failed, does not take the name away.
+
         Args:
             node_is_there: the service still has the node; otherwise all of it is to be sent.
 
         Raises:
             CacheDamaged: another file has the name by now; this one stays without.
+            CacheFull: the row cannot be stored; the file stays without its name.
         """
         with self.lock:
             trial = deepcopy(self.state)
             trial.reattach(node_is_there=node_is_there)
+            stored = self._index.find(self.path)
+            if node_is_there and stored is not None and stored.number == self.number:
+                self.state = trial
+                return
             row = self._row(trial)
             self._index.restore(row)
             self.state, self._row_bytes = trial, row.present_bytes

@@ -173,6 +173,7 @@ class Session:
         self._parts = Parts(
             remote, self._tree, self._table, self._index, self._journal, gate, self._tombstones,
             self._writeback, empty, clock, options.timeout_s,
+            self._doubts.is_threatened,
         )  # fmt: skip
         self._followed = Followed(self._parts)
         self._namespace = Namespace(self._parts, self._followed)
