@@ -56,6 +56,7 @@ class Changes:
         self._faults: list[tuple[DiskFault, list[int]]] = []
         self._files: list[DataFile] = []
         self.made: list[str] = []
+        self.log_on_disk = 0  # bytes of the index's log that a commit has brought to the disk
 
     def opened(self, file: DataFile) -> None:
         """A data file was opened."""
@@ -153,6 +154,14 @@ class FaultyIndex(Index):
             if connection.total_changes != rows:
                 with self._changes.change(COMMIT):
                     stack.close()
+                    if durable:
+                        self._changes.log_on_disk = self._log_file.stat().st_size
+
+    def checkpoint(self) -> None:
+        super().checkpoint()
+        if self._log_file.exists():  # begun anew, it is shorter; the database itself was synced
+            found = self._log_file.stat().st_size
+            self._changes.log_on_disk = min(self._changes.log_on_disk, found)
 
 
 class FaultyDisk(Disk):

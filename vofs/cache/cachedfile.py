@@ -84,7 +84,11 @@ class CachedFile(Receiving, Conflicting):
             CacheFull: there is no room; where the file had bytes, a part of the data may be there.
         """
         # Twice: an upload that runs may have to keep the old bytes (R3).
-        with self._space.reserved(2 * len(data), Need.KEPT), self.lock:
+        size = 2 * len(data)
+        return self.with_room(size, lambda: self._write_within(size, offset, data, append=append))
+
+    def _write_within(self, size: int, offset: int, data: bytes, *, append: bool) -> int:
+        with self._space.reserved(size, Need.KEPT), self.lock:
             start = self.state.size if append else offset
             end = start + len(data)
             self._before_change(start, end)
@@ -114,6 +118,9 @@ class CachedFile(Receiving, Conflicting):
         Raises:
             CacheFull: there is no room for what has to be copied; nothing has changed.
         """
+        self.with_room(0, lambda: self._truncate_keeping(size))
+
+    def _truncate_keeping(self, size: int) -> None:
         while True:
             with self.lock:
                 needed = self._needed_behind(size)

@@ -152,6 +152,7 @@ class FileTable(FilesInUse):
 
         Raises:
             CacheDamaged: another file has the name by now.
+            CacheFull: its row cannot be stored.
         """
         with self._row_busy(file.path):
             file.reattach(node_is_there=node_is_there)

@@ -93,7 +93,8 @@ class Sending(Evictable):
                 mixed=others or (before is not None and before.mixed),
                 transaction=None if before is None else before.transaction,
             )  # fmt: skip
-            self._save(whole=self.state.is_whole, durable=durable)
+            self._save(whole=self.state.is_whole, durable=durable or not self._name_is_durable)
+            self._name_is_durable = True
 
     def body_read(self, md5: str) -> None:
         """The last of the body is about to leave; by its MD5 the whole is known again.

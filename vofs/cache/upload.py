@@ -117,7 +117,7 @@ class Uploader:
 
     def _send(self, file: CachedFile) -> Outcome:
         self._tombstones.bury_from_inside(file.path)
-        self._empty.finish(file.path)
+        self._empty.finish(file.path, existed=file.provenance[0] is not None)
         if file.is_uncertain:  # R5: whole first, as long as its base version can be had
             self._fill(file)
             raise UploadConflict(f"{file.path}: its last changes may be lost with the power")

@@ -43,6 +43,7 @@ class Parts:
     empty: EmptyFiles
     clock: Clock
     timeout_s: float
+    is_threatened: Callable[[str], bool]
 
 
 class Unsettled(RemoteTimeout):

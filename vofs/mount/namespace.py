@@ -116,7 +116,7 @@ class Namespace(Hiding):
         is_ours = file is not None and file.is_dirty
         if not is_ours and parts.tree.lookup(path).kind is NodeKind.CONTAINER:
             raise IsAContainer(path)
-        with self._change(Intent("unlink", path), self._settle_delete) as standing:
+        with self._change(Intent("unlink", path), self._settle_delete, durable=False) as standing:
             file = parts.table.peek(path)
             if file is not None and file.is_local and file.put is None:
                 self._gone_here(standing)
@@ -182,8 +182,10 @@ class Namespace(Hiding):
 
     def _gone_here(self, intent: Intent) -> None:
         parts, path = self._parts, intent.source
+        file = parts.table.peek(path)
+        synced = file is not None and file.is_synced  # on the disk as it is: so is its end
         with parts.table.changing_names(path):
-            with parts.index.transaction() as connection:
+            with parts.index.transaction(durable=synced) as connection:
                 delete_file(connection, path)
                 end_intent(connection, intent)
             file = parts.table.peek(path)
@@ -202,12 +204,17 @@ class Namespace(Hiding):
     # -- the common shape -----------------------------------------------------------------------
 
     @contextmanager
-    def _change(self, intent: Intent, settle: Callable[[Intent], None]) -> Iterator[Intent]:
-        """Hold the paths and journal the intent around one change of the service."""
+    def _change(
+        self, intent: Intent, settle: Callable[[Intent], None], *, durable: bool = True
+    ) -> Iterator[Intent]:
+        """Hold the paths and journal the intent around one change of the service.
+
+        With `durable` false the caller brings the intent to the disk before he asks the service.
+        """
         hold = self._parts.gate.hold(intent.paths, self._parts.timeout_s)
         followed = False
         try:
-            standing = self._parts.journal.begin(intent)
+            standing = self._parts.journal.begin(intent, durable=durable)
             try:
                 yield standing
             except Unsettled:
@@ -241,7 +248,7 @@ class Namespace(Hiding):
         while True:
             try:
                 return look()
-            except RemoteUnavailable as exc:
+            except VofsError as exc:  # also a refusal: it says nothing of what happened
                 if self._parts.clock.monotonic() >= deadline:
                     raise Unsettled(f"the service does not say what happened: {exc}") from exc
                 self._parts.clock.sleep(LOOK_AGAIN_S)

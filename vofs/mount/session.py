@@ -129,7 +129,10 @@ class Session:
         gate, places = PathGate(clock), WaitingPlaces(clock)
         prefetch = Prefetch(clock, on=options.prefetch)
         self._journal = Journal(self._index)
-        self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
+        self._segments = Segments(remote, options.segments)
+        self._table = FileTable(
+            self._disk, self._index, clock, options.cache_limit_bytes, self._segments.gone
+        )
         self._fetcher = Fetcher(
             remote, self._table, gate, clock, threads, workers=options.fetch_workers,
             places=places, prefetch=prefetch,
@@ -147,7 +150,7 @@ class Session:
         )  # fmt: skip
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty,
-            Storing(remote, empty, Segments(remote, options.segments)), self._doubts, clock,
+            Storing(remote, empty, self._segments), self._doubts, clock,
             confirm_s=options.attr_ttl_s, keeps_conflicts=options.on_conflict is OnConflict.FAIL,
             on_stored=self._stored,
         )  # fmt: skip
@@ -170,6 +173,7 @@ class Session:
         self._parts = Parts(
             remote, self._tree, self._table, self._index, self._journal, gate, self._tombstones,
             self._writeback, empty, clock, options.timeout_s,
+            self._doubts.is_threatened,
         )  # fmt: skip
         self._followed = Followed(self._parts)
         self._namespace = Namespace(self._parts, self._followed)
@@ -239,6 +243,7 @@ class Session:
     def _housekeeping(self) -> None:
         self._followed.settle_all()
         self._tombstones.bury_due()
+        self._segments.abort_left()
         self._table.evict()
         self._disk.hold_ballast()
         try:
@@ -292,6 +297,7 @@ class Session:
             self._fetcher.stop()
             self._siblings.stop()
         self._tombstones.bury_due()
+        self._segments.abort_left()
         self._close()
         if self.left:
             log.warning("%d uploads stay in %s for the next mount", self.left, self._disk.root)
