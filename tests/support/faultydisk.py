@@ -188,6 +188,13 @@ class FaultyDisk(Disk):
     def open_aside(self) -> DataFile:
         return self._made(ASIDE, super().open_aside)
 
+    def open_new(self, number: int) -> DataFile:
+        return self._made(CREATE, lambda: super(FaultyDisk, self).open_new(number))
+
+    def put_in_place(self, number: int) -> None:
+        with self._changes.change(RENAME):
+            super().put_in_place(number)
+
     def _made(self, name: str, make: Callable[[], DataFile]) -> DataFile:
         with ExitStack() as closed_on_failure:
             with self._changes.change(name):
@@ -215,3 +222,7 @@ class FaultyDisk(Disk):
     def sync(self) -> None:
         with self._changes.change(SYNC):
             super().sync()
+
+    def sync_names(self) -> None:
+        with self._changes.change(SYNC):
+            super().sync_names()
