@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vofs import locks
+from vofs.cache import filesystem
 from vofs.cache.breaking import BreakingRemote
 from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
@@ -250,6 +251,11 @@ class Session:
             self._index.checkpoint()
         except CacheError as exc:
             log.info("%s", exc)
+
+    @property
+    def cache_warning(self) -> str:
+        """One line when the cache is where it cannot keep what it promises, or "" (R21)."""
+        return filesystem.warning(self._disk.file_system_type, self._disk.root)
 
     def boundary(self) -> Boundary:
         """What the FUSE binding calls."""
