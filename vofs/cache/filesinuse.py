@@ -11,7 +11,7 @@ file's own short look at its state.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from vofs.cache.cachedfile import CachedFile
@@ -38,12 +38,21 @@ class FilesInUse:
         index: its index.
         clock: for times.
         limit_bytes: the budget (`Space`).
+        on_gone: told each file without a name that nobody uses any more.
 
     Attributes:
         space: counts what the cache takes.
     """
 
-    def __init__(self, disk: Disk, index: Index, clock: Clock, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        index: Index,
+        clock: Clock,
+        limit_bytes: int,
+        on_gone: Callable[[CachedFile], None] = lambda _: None,
+    ) -> None:
+        self._on_gone = on_gone
         self._disk, self._index, self._clock = disk, index, clock
         self.space = Space(disk, limit_bytes)
         self._evictor = Evictor(disk, index, clock, self.space, self._cold_row)
@@ -168,6 +177,7 @@ class FilesInUse:
                 self._evictor.row_is_cold()
             if detached:  # its row is gone, so that no crash brings the name back (decision 0005)
                 self._evictor.sweep()
+                self._on_gone(file)
         finally:
             with self._lock:
                 self._busy.discard(path)

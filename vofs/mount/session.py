@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vofs import locks
+from vofs.cache import filesystem
 from vofs.cache.breaking import BreakingRemote
 from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
@@ -129,7 +130,10 @@ class Session:
         gate, places = PathGate(clock), WaitingPlaces(clock)
         prefetch = Prefetch(clock, on=options.prefetch)
         self._journal = Journal(self._index)
-        self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
+        self._segments = Segments(remote, options.segments)
+        self._table = FileTable(
+            self._disk, self._index, clock, options.cache_limit_bytes, self._segments.gone
+        )
         self._fetcher = Fetcher(
             remote, self._table, gate, clock, threads, workers=options.fetch_workers,
             places=places, prefetch=prefetch,
@@ -147,7 +151,7 @@ class Session:
         )  # fmt: skip
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty,
-            Storing(remote, empty, Segments(remote, options.segments)), self._doubts, clock,
+            Storing(remote, empty, self._segments), self._doubts, clock,
             confirm_s=options.attr_ttl_s, keeps_conflicts=options.on_conflict is OnConflict.FAIL,
             on_stored=self._stored,
         )  # fmt: skip
@@ -240,12 +244,18 @@ class Session:
     def _housekeeping(self) -> None:
         self._followed.settle_all()
         self._tombstones.bury_due()
+        self._segments.abort_left()
         self._table.evict()
         self._disk.hold_ballast()
         try:
             self._index.checkpoint()
         except CacheError as exc:
             log.info("%s", exc)
+
+    @property
+    def cache_warning(self) -> str:
+        """One line when the cache is where it cannot keep what it promises, or "" (R21)."""
+        return filesystem.warning(self._disk.file_system_type, self._disk.root)
 
     def boundary(self) -> Boundary:
         """What the FUSE binding calls."""
@@ -293,6 +303,7 @@ class Session:
             self._fetcher.stop()
             self._siblings.stop()
         self._tombstones.bury_due()
+        self._segments.abort_left()
         self._close()
         if self.left:
             log.warning("%d uploads stay in %s for the next mount", self.left, self._disk.root)
