@@ -145,8 +145,8 @@ class Uploader:
                 file.not_stored(Event.RETRY, failure, began=False)
                 return Outcome(failure, retry_after_s=failure.retry_after_s)
             case RemoteUnavailable():
+                self._doubts.broke(file.path)  # first: the row may not be writable (R1)
                 file.not_stored(Event.DOUBT, failure, began=True)
-                self._doubts.broke(file.path)
                 return Outcome(failure, retry_after_s=failure.retry_after_s)
             case UploadConflict():  # another node appeared where an empty one was to be made
                 file.not_stored(Event.RETRY, failure, began=False)
@@ -159,8 +159,8 @@ class Uploader:
                 return self._refused(file, failure)
             case _:  # a defect, or a library's: the PUT may have begun
                 unknown = RemoteUnavailable(repr(failure), sent=True)
-                file.not_stored(Event.DOUBT, unknown, began=True)
                 self._doubts.broke(file.path)
+                file.not_stored(Event.DOUBT, unknown, began=True)
                 raise failure
 
     def _refused(self, file: CachedFile, failure: VofsError) -> Outcome:

@@ -291,6 +291,9 @@ class Session:
         self._control.stop()
         try:
             self._tombstones.commit_all()
+        except VofsError as exc:  # a crash of that moment: those unlinks did not happen
+            log.error("unlinked files may come back: %s", exc)
+        try:
             if self._leave_uploads:
                 self.left = len(self._table.unsent_below("/"))
             else:
@@ -298,6 +301,7 @@ class Session:
                 self.left = self._writeback.drain(self._options.timeout_s)
         except VofsError as exc:
             log.error("the mount ends in disorder: %s", exc)
+            self.left = len(self._table.unsent_below("/"))
         finally:
             self._writeback.stop()
             self._fetcher.stop()
