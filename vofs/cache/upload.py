@@ -40,6 +40,7 @@ from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.core.spans import Span
 from vofs.remote.api import Remote
 
+LOOKS_BEFORE_A_PUT = 3
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
 
 
@@ -191,6 +192,7 @@ class Uploader:
     def _whole_ticket(self, file: CachedFile) -> Ticket:
         for _ in range(TRIES_TO_BE_WHOLE):
             self._fill(file)
+            self._confirm_again(file)
             ticket = file.cut_ticket()
             if ticket is not None:
                 return ticket
@@ -245,13 +247,26 @@ class Uploader:
         fresh = self._clock.monotonic() - confirmed_at <= self._confirm_s
         if fresh and put is None and not anew:
             return
-        node = self._look(file.path)
-        if node is None:
-            return  # gone or never there: it is created (again)
-        if node.kind is not NodeKind.DATA:
+        asked_at = self._clock.monotonic()
+        node = self._look(file.path)  # gone or never there: it is created (again)
+        if node is not None and node.kind is not NodeKind.DATA:
             raise UploadConflict(f"{file.path} is a {node.kind.value} on the service now")
-        if is_foreign(self._remote, file, node):
+        if node is not None and is_foreign(self._remote, file, node):
             raise UploadConflict(
                 f"{file.path} changed on the service since it was read: ours is kept here,"
                 " copy it to another name"
             )
+        file.confirm(asked_at)
+
+    def _confirm_again(self, file: CachedFile) -> None:
+        """R11: the answer, or what was to be filled, may have taken longer than it is good for.
+
+        A service that is always as slow as that is believed after some tries.
+
+        Raises:
+            UploadConflict: see `_confirm_base`.
+        """
+        for _ in range(LOOKS_BEFORE_A_PUT):
+            if self._clock.monotonic() - file.provenance[2] <= self._confirm_s:
+                return
+            self._confirm_base(file, anew=True)

@@ -207,7 +207,7 @@ class Session:
         return VOFS(Machinery(
             service=options.service, tree=tree, table=self._table, fetcher=self._fetcher,
             siblings=self._siblings, writeback=self._writeback, namespace=self._namespace,
-            renaming=self._renaming, rights=rights,
+            followed=self._followed, renaming=self._renaming, rights=rights,
             quota=Quota(tree, self._table, self._clock), properties=properties,
             told=ToldSizes(self._clock),
             inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
