@@ -56,6 +56,7 @@ class Changes:
         self._faults: list[tuple[DiskFault, list[int]]] = []
         self._files: list[DataFile] = []
         self.made: list[str] = []
+        self.file_system_type: int | None = None  # what the cache is on; None: what it really is
         self.log_on_disk = 0  # bytes of the index's log that a commit has brought to the disk
 
     def opened(self, file: DataFile) -> None:
@@ -170,6 +171,11 @@ class FaultyDisk(Disk):
     def __init__(self, root: Path, min_free_bytes: int, changes: Changes) -> None:
         self._changes = changes
         super().__init__(root, min_free_bytes)
+
+    @property
+    def file_system_type(self) -> int:
+        told = self._changes.file_system_type
+        return super().file_system_type if told is None else told
 
     def open_index(self, identity: str) -> Index:
         return FaultyIndex(self.root / "index.sqlite", identity, self._changes)

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from vofs.cache.clock import Clock
 from vofs.cache.datafile import DataFile, local_errors
+from vofs.cache.filesystem import type_of
 from vofs.cache.index import Index
 from vofs.core.errors import CacheFull, MountUnusable
 
@@ -265,6 +266,11 @@ class Disk:
         """What the file system has left for us."""
         found = os.fstatvfs(self._root_fd)
         return found.f_bavail * found.f_frsize
+
+    @property
+    def file_system_type(self) -> int:
+        """What it is on, see `filesystem`."""
+        return type_of(self._root_fd)
 
     def hold_ballast(self) -> None:
         """R21: keep 4 MiB for the moment when the disk is full; without room for it, nothing.

@@ -235,5 +235,9 @@ class Evictable(FileCore):
         """Free what the runs take; where holes cannot be punched, at least what lies at the end."""
         if all(self._data.punch(start, end) for start, end in runs):
             return
-        self._data.truncate(min(self.state.size, self.state.present.end))
+        self._data.truncate(min(self.state.size, max(self.state.present.end, self._held_end())))
         self._data.truncate(self.state.size)
+
+    def _held_end(self) -> int:
+        """The end of what is in the data file and not present yet."""
+        return 0

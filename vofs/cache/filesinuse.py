@@ -22,7 +22,7 @@ from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
 from vofs.core import uris
-from vofs.core.errors import CacheDamaged
+from vofs.core.errors import CacheDamaged, CacheError
 from vofs.core.lifecycle import Life
 from vofs.core.nodes import VersionToken
 from vofs.locks import Level, OrderedLock
@@ -168,13 +168,21 @@ class FilesInUse:
             elif self._by_path.get(path) is file:
                 del self._by_path[path]
             self._busy.add(path)
+        leaves = True
         try:
             try:
                 file.save()
+            except CacheError:  # its row is behind, and may call "unsent" what has arrived
+                leaves = detached
+                raise
             finally:
-                file.close()
-                file.uncounted()
-                self._evictor.row_is_cold()
+                if leaves:
+                    file.close()
+                    file.uncounted()
+                    self._evictor.row_is_cold()
+                else:
+                    with self._lock:
+                        self._by_path[path], self._uses[file] = file, 0
             if detached:  # its row is gone, so that no crash brings the name back (decision 0005)
                 self._evictor.sweep()
                 self._on_gone(file)

@@ -21,9 +21,9 @@ from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
 from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
-from vofs.core.errors import ContentLost, RemoteTimeout, StrictTimeout, VofsError
+from vofs.core.errors import ContentLost, RemoteTimeout, StrictTimeout, VersionChanged, VofsError
 from vofs.core.fetchstate import Claim
-from vofs.core.lifecycle import Upload
+from vofs.core.lifecycle import Life, Upload
 from vofs.core.nodes import VersionToken
 from vofs.core.patience import TimedOutSpans
 from vofs.core.spans import Span, SpanSet
@@ -257,6 +257,8 @@ class Receiving(Content, Demand):
         with self.lock:
             if self.state.is_dirty or self.state.ticket is not None:
                 return False
+            if self.state.life is not Life.ATTACHED:  # its name is another file's by now
+                raise VersionChanged(f"{self.path} was unlinked or replaced while it was opened")
             base = self.state.base
             if base is not None and base.same_version(token):
                 if base != token:

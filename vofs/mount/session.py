@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vofs import locks
+from vofs.cache import filesystem
 from vofs.cache.breaking import BreakingRemote
 from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
@@ -206,7 +207,7 @@ class Session:
         return VOFS(Machinery(
             service=options.service, tree=tree, table=self._table, fetcher=self._fetcher,
             siblings=self._siblings, writeback=self._writeback, namespace=self._namespace,
-            renaming=self._renaming, rights=rights,
+            followed=self._followed, renaming=self._renaming, rights=rights,
             quota=Quota(tree, self._table, self._clock), properties=properties,
             told=ToldSizes(self._clock),
             inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
@@ -251,6 +252,11 @@ class Session:
         except CacheError as exc:
             log.info("%s", exc)
 
+    @property
+    def cache_warning(self) -> str:
+        """One line when the cache is where it cannot keep what it promises, or "" (R21)."""
+        return filesystem.warning(self._disk.file_system_type, self._disk.root)
+
     def boundary(self) -> Boundary:
         """What the FUSE binding calls."""
         return Boundary(self._vofs, self._clock)
@@ -285,6 +291,9 @@ class Session:
         self._control.stop()
         try:
             self._tombstones.commit_all()
+        except VofsError as exc:  # a crash of that moment: those unlinks did not happen
+            log.error("unlinked files may come back: %s", exc)
+        try:
             if self._leave_uploads:
                 self.left = len(self._table.unsent_below("/"))
             else:
@@ -292,6 +301,7 @@ class Session:
                 self.left = self._writeback.drain(self._options.timeout_s)
         except VofsError as exc:
             log.error("the mount ends in disorder: %s", exc)
+            self.left = len(self._table.unsent_below("/"))
         finally:
             self._writeback.stop()
             self._fetcher.stop()

@@ -133,3 +133,11 @@ def test_r21_r14_a_read_makes_room(vault: Stage) -> None:
     assert mount.get("/f") == b"0123456789"
     assert mount.get("/clean") == KEPT
     assert downloads(vault, "/clean") == 2
+
+
+@pytest.mark.parametrize(("found", "says"), [(0x6969, "is on NFS"), (0xEF53, "")])
+def test_r21_a_mount_knows_what_its_cache_is_on(vault: Stage, found: int, says: str) -> None:
+    """R21: it mounts anyway; `mountvofs` prints and logs the line."""
+    vault.changes.file_system_type = found
+    said = vault.mount().session.cache_warning
+    assert (says in said) if says else not said
