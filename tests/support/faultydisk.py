@@ -56,6 +56,8 @@ class Changes:
         self._faults: list[tuple[DiskFault, list[int]]] = []
         self._files: list[DataFile] = []
         self.made: list[str] = []
+        self.file_system_type: int | None = None  # what the cache is on; None: what it really is
+        self.log_on_disk = 0  # bytes of the index's log that a commit has brought to the disk
 
     def opened(self, file: DataFile) -> None:
         """A data file was opened."""
@@ -153,6 +155,14 @@ class FaultyIndex(Index):
             if connection.total_changes != rows:
                 with self._changes.change(COMMIT):
                     stack.close()
+                    if durable:
+                        self._changes.log_on_disk = self._log_file.stat().st_size
+
+    def checkpoint(self) -> None:
+        super().checkpoint()
+        if self._log_file.exists():  # begun anew, it is shorter; the database itself was synced
+            found = self._log_file.stat().st_size
+            self._changes.log_on_disk = min(self._changes.log_on_disk, found)
 
 
 class FaultyDisk(Disk):
@@ -161,6 +171,11 @@ class FaultyDisk(Disk):
     def __init__(self, root: Path, min_free_bytes: int, changes: Changes) -> None:
         self._changes = changes
         super().__init__(root, min_free_bytes)
+
+    @property
+    def file_system_type(self) -> int:
+        told = self._changes.file_system_type
+        return super().file_system_type if told is None else told
 
     def open_index(self, identity: str) -> Index:
         return FaultyIndex(self.root / "index.sqlite", identity, self._changes)
@@ -172,6 +187,13 @@ class FaultyDisk(Disk):
 
     def open_aside(self) -> DataFile:
         return self._made(ASIDE, super().open_aside)
+
+    def open_new(self, number: int) -> DataFile:
+        return self._made(CREATE, lambda: super(FaultyDisk, self).open_new(number))
+
+    def put_in_place(self, number: int) -> None:
+        with self._changes.change(RENAME):
+            super().put_in_place(number)
 
     def _made(self, name: str, make: Callable[[], DataFile]) -> DataFile:
         with ExitStack() as closed_on_failure:
@@ -200,3 +222,7 @@ class FaultyDisk(Disk):
     def sync(self) -> None:
         with self._changes.change(SYNC):
             super().sync()
+
+    def sync_names(self) -> None:
+        with self._changes.change(SYNC):
+            super().sync_names()

@@ -12,6 +12,7 @@ through.  `Stage.reopen` mounts the copy.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -300,12 +301,22 @@ class Stage:
         self._mounts.append(mounted)
         return mounted.start() if threads else mounted
 
-    def kill(self) -> None:
-        """kill -9, now: what the cache directory holds is all that is left."""
+    def lose_power(self) -> None:
+        """The machine is gone, now; of the index only what a commit brought to the disk is left."""
+        self.kill(power=True)
+
+    def kill(self, *, power: bool = False) -> None:
+        """kill -9, now: what the cache directory holds is all that is left.
+
+        Args:
+            power: and of the index's log only what is on the disk.
+        """
         copy = self.folder / f"cache-{len(self._caches)}"
         self.remote.die()  # first: no request may follow a commit that the copy lacks
         with self.changes.still():
             shutil.copytree(self.cache_dir, copy)
+            if power:
+                os.truncate(copy / "index.sqlite-wal", self.changes.log_on_disk)
         copy.chmod(0o700)
         self._caches.append(copy)
         raise Killed("killed")

@@ -94,6 +94,7 @@ class Conflicting(Settling):
                 losses=self._index.losses,
             )  # fmt: skip
             self._index.save_as(row, path)
+            self._name_is_durable = False
             self._is_as(trial, row)
 
     def _is_as(self, state: FileState, row: FileRow) -> None:

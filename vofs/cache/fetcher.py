@@ -151,9 +151,12 @@ class Fetcher:
     ) -> None:
         """One pass over the base version, or a wait for others who are bringing a part of it."""
         failures_before = file.failure_count
+        coming = file.being_brought()
+        if coming is not None:
+            file.wait_for(*coming, failures_before, patience)
+            return
         claimed = file.claim_holes()
         if claimed is None:
-            file.wait_for(0, file.size, failures_before, patience)
             return
         claims, base, epoch = claimed
         filling = Filling(self._means, file, claims, base, epoch)

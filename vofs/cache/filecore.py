@@ -63,6 +63,7 @@ class FileCore:
         self._data = disk.open_data(row.number, create=False)
         self._closed = False
         self._aside: DataFile | None = None
+        self._frozen: DataFile | None = None  # what the data file was, for the ticket (R3)
         try:
             self.state = restore(row, self._data, index.losses)
         except BaseException:
@@ -73,6 +74,7 @@ class FileCore:
             self._durable_generation = self.state.generation
             if row.put is not None and row.put.generation == row.generation:
                 self._sent_at = self.state.generation
+        self._name_is_durable = True
         self._row_dirty = self.state.is_dirty
         self._row_whole = row.whole
         self._row_promises = row.whole or any(not dirty for _, _, dirty in row.spans)
@@ -109,6 +111,20 @@ class FileCore:
         """Whether the service never had it."""
         with self.lock:
             return self.state.base is None and self.state.life is Life.ATTACHED
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether its unsent changes are on the disk as they are now, row and bytes (fsync(2))."""
+        with self.lock:
+            return self.state.is_dirty and self._durable_generation == self.state.generation
+
+    def name_committed(self, *, durable: bool) -> None:
+        """Its row has a new name; without `durable` the next upload brings that to the disk.
+
+        Otherwise a power loss could bring the old name back for what was sent under the new one.
+        """
+        with self.lock:
+            self._name_is_durable = durable
 
     @property
     def gaps(self) -> list[Span]:
@@ -166,11 +182,12 @@ class FileCore:
             self._durable_generation = generation
 
     def sync_data(self) -> None:
-        """Bring the data file to the disk, with the lock free: that may take long."""
+        """Bring the data file and its name to the disk, with the lock free: that may take long."""
         with self.lock:
             data = self._data.duplicate()
         try:
             data.sync()
+            self._disk.sync_names()
         finally:
             data.close()
 
@@ -229,15 +246,23 @@ class FileCore:
     def reattach(self, *, node_is_there: bool) -> None:
         """The name is back; so is the row, with everything still to be sent.
 
+        Where the row never went nothing is written, so that a full disk, which may be why the
+        rename failed, does not take the name away.
+
         Args:
             node_is_there: the service still has the node; otherwise all of it is to be sent.
 
         Raises:
             CacheDamaged: another file has the name by now; this one stays without.
+            CacheFull: the row cannot be stored; the file stays without its name.
         """
         with self.lock:
             trial = deepcopy(self.state)
             trial.reattach(node_is_there=node_is_there)
+            stored = self._index.find(self.path)
+            if node_is_there and stored is not None and stored.number == self.number:
+                self.state = trial
+                return
             row = self._row(trial)
             self._index.restore(row)
             self.state, self._row_bytes = trial, row.present_bytes
@@ -248,6 +273,11 @@ class FileCore:
         with self.lock:
             self._closed = True
             self._data.close()
-            if self._aside is not None:
-                self._aside.close()
-                self._aside = None
+            self._close_kept()
+
+    def _close_kept(self) -> None:
+        """What was kept for the ticket alone goes."""
+        for kept in (self._aside, self._frozen):
+            if kept is not None:
+                kept.close()
+        self._aside = self._frozen = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import logging
 
+from vofs.cache.firstsight import dated
 from vofs.cache.proving import Proving
 from vofs.cache.transfer import BREAKS_IN_A_ROW, Means, positions
 from vofs.core.errors import RemoteUnavailable
@@ -83,6 +84,9 @@ class Filling:
     def _stream(self, end: int) -> None:
         """One reply, from where we are to `end` at least."""
         file, means = self._file, self._means
+        if self._base.is_undated:  # R12: nothing in the reply would prove that it is ours
+            self._base = dated(means.remote, file.path, self._base)
+            file.sighted(self._base)
         with means.remote.open_bytes(file.path, self._position, end, self._base) as source:
             file.note_digest(source.md5)
             for offset, chunk in positions(source):

@@ -120,11 +120,12 @@ class Index(IndexFile):
         """Store a row again whose data file never went: a name that comes back (R9).
 
         Its tombstone goes in the same transaction; a file that the service never had has none.
+        On the disk, or a power loss would leave the tombstone and no row.
 
         Raises:
             CacheDamaged: another file has that name by now.
         """
-        with self.transaction() as connection:
+        with self.transaction(durable=True) as connection:
             if row.base is not None:
                 connection.execute("DELETE FROM tombstone WHERE path=?", (row.path,))
             delete_number(connection, row.number)

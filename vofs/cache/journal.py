@@ -5,6 +5,11 @@ removed in the transaction that carries the change out here.  One that is found 
 by looking at the service.  A *tombstone* stands for a node that was unlinked while it was open: it
 is deleted when the last handle closes, and after a restart only if the service still holds the
 version that was unlinked.
+
+What is committed right before the service is asked to change something reaches the disk itself, by
+a fully synchronous commit, and so does the end of a tombstone: a machine that loses its power then
+still knows what it had begun, and deletes nothing twice.  All other ends may be lost: the intent
+stands again, and looking finds that it is done (decision 0010).
 """
 
 from __future__ import annotations
@@ -78,17 +83,22 @@ class Journal:
     def __init__(self, index: Index) -> None:
         self._index = index
 
-    def begin(self, intent: Intent) -> Intent:
-        """Commit `intent`; returns it with its number."""
-        with self._index.transaction() as connection:
+    def begin(self, intent: Intent, *, durable: bool = True) -> Intent:
+        """Commit `intent`; returns it with its number.
+
+        Args:
+            intent: what is to be changed.
+            durable: on the disk; not needed as long as the service is not asked to change anything.
+        """
+        with self._index.transaction(durable=durable) as connection:
             cursor = connection.execute(
                 "INSERT INTO intent (op, detail) VALUES (?, ?)", (intent.op, _encode(intent))
             )
             return replace(intent, number=cursor.lastrowid or 0)
 
-    def advance(self, intent: Intent) -> Intent:
-        """Commit the new step or job of a standing intent."""
-        with self._index.transaction() as connection:
+    def advance(self, intent: Intent, *, durable: bool = True) -> Intent:
+        """Commit the new step or job of a standing intent; `durable` as for `begin`."""
+        with self._index.transaction(durable=durable) as connection:
             advance_intent(connection, intent)
         return intent
 
@@ -124,8 +134,12 @@ class Journal:
         return [Tombstone(path, token) for path, token in found if token is not None]
 
     def drop_tombstone(self, path: str) -> None:
-        """The node is gone, or was replaced."""
-        with self._index.transaction() as connection:
+        """The node is gone, or was replaced.
+
+        On the disk: what is stored there next may be the same bytes, and must not be deleted when
+        the power was lost.
+        """
+        with self._index.transaction(durable=True) as connection:
             connection.execute("DELETE FROM tombstone WHERE path=?", (path,))
 
 

@@ -13,7 +13,7 @@ from vofs.core.contentcheck import Verdict
 from vofs.core.fetchstate import Claim
 from vofs.core.lifecycle import Life
 from vofs.core.nodes import VersionToken
-from vofs.core.spans import Span
+from vofs.core.spans import Span, SpanSet
 
 
 class Proving(Receiving):
@@ -27,12 +27,21 @@ class Proving(Receiving):
             wanted = state.is_dirty and state.life is Life.ATTACHED
             return wanted and state.expected is not None and not state.is_sound
 
+    def being_brought(self) -> Span | None:
+        """The first part of what is missing that others download: they are to go on to its end."""
+        with self.lock:
+            self._want(0, WHOLE)
+            coming = SpanSet(self.state.gaps(0, self.state.size))
+            for span in self.state.unclaimed(0, self.state.size):
+                coming.remove(*span)
+            return next(iter(coming), None)
+
     def claim_holes(self) -> tuple[list[Claim], VersionToken, int] | None:
         """Claim all that is missing.
 
         Returns:
             The claims, the version that they want, and the epoch that all of this is true in;
-            None: others are bringing a part of it, and must come to their end first.
+            None: others have just begun to bring a part of it.
 
         Raises:
             DownloadsDiffer: what comes is another thing each time (R13).
@@ -41,7 +50,6 @@ class Proving(Receiving):
             self._require_good()
             state = self.state
             assert state.base is not None
-            self._want(0, WHOLE)
             if state.unclaimed(0, state.size) != state.gaps(0, state.size):
                 return None
             claims = state.claim(0, state.size)
@@ -95,5 +103,7 @@ class Proving(Receiving):
         with self.lock:
             base, expected = self.state.base, self.state.expected
             if found is None or base is None or expected is None or self.state.epoch != epoch:
+                return None
+            if self.state.life is not Life.ATTACHED:  # its name, and the row, are another file's
                 return None
             return self._judged(found, base, expected)

@@ -22,6 +22,7 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
+from vofs.cache.firstsight import is_ours
 from vofs.cache.gate import PathGate
 from vofs.cache.index import Index
 from vofs.cache.journal import Journal, Tombstone, add_tombstone
@@ -136,7 +137,7 @@ class Tombstones:
         self._release(entry)
 
     def _release(self, entry: Unlinked | None) -> None:
-        if entry is not None and entry.file is not None:
+        if entry and entry.file:
             self._table.release(entry.file)
 
     def hold_off(self, path: str) -> None:
@@ -186,10 +187,19 @@ class Tombstones:
             log.error("%s: unlinked here, but the service refuses to delete it: %s", path, failure)
 
     def commit(self, path: str) -> None:
-        """Make the unlink at `path` durable: its row goes, its tombstone comes, in one step."""
-        with self._index.transaction() as connection:
-            written = self.write(connection, path)
-        self.written(written)
+        """Make the unlink at `path` durable: its row goes, its tombstone comes, in one step.
+
+        On the disk, because the node is deleted next.
+        """
+        if self.is_uncommitted(path):
+            with self._index.transaction(durable=True) as connection:
+                written = self.write(connection, path)
+            self.written(written)
+
+    def is_uncommitted(self, path: str) -> bool:
+        """Whether something was unlinked at `path` that only memory knows of."""
+        entry = self.find(path)
+        return entry is not None and not entry.committed
 
     def write(self, connection: sqlite3.Connection, path: str) -> Unlinked | None:
         """Within a transaction: what `commit` does; when it has ended well, call `written`."""
@@ -237,7 +247,7 @@ class Tombstones:
         self._rescue(path, inside=False)
         hold = self._gate.hold((path,), self._timeout_s)
         try:
-            self._bury_alone(path)
+            self._bury_alone(path, given_up=False)
         finally:
             self._gate.release(hold)
 
@@ -250,7 +260,7 @@ class Tombstones:
         if self.find(path) is not None:
             self.commit(path)
             self._rescue(path, inside=True)
-            self._bury_alone(path)
+            self._bury_alone(path, given_up=True)
 
     def _rescue(self, path: str, *, inside: bool) -> None:
         """Bring what open handles still lack, as long as the node is there."""
@@ -262,14 +272,18 @@ class Tombstones:
             for file in files:
                 self._table.release(file)
 
-    def _bury_alone(self, path: str) -> None:
+    def _bury_alone(self, path: str, *, given_up: bool) -> None:
         """Nobody else is at work at `path`; another thread may have been faster.
 
-        A rename onto the name may have begun meanwhile, and failed, and is about to give it back:
-        then the node must stay.
+        Args:
+            path: the name.
+            given_up: another file has the name by now.  Otherwise a rename onto it may have begun
+                meanwhile, and failed, and is about to give it back: then the node must stay.
         """
         entry = self.find(path)
-        if entry is not None and entry.token is not None and entry.due_at != NEVER:
+        if entry is None or entry.token is None:
+            return
+        if given_up or entry.due_at != NEVER:
             self._delete(path, entry.token)
             self._journal.drop_tombstone(path)
             self._on_buried(path)
@@ -277,10 +291,10 @@ class Tombstones:
 
     def _delete(self, path: str, token: VersionToken) -> None:
         try:
-            node = self._remote.get_node(path)
-            found = version_token(node)
+            found = version_token(self._remote.get_node(path))
             torn = token == VersionToken(token.length, md5_proves=False)
-            if found.same_version(token) or (torn and found.length <= token.length):
+            is_torn = torn and found.length <= token.length
+            if is_torn or is_ours(self._remote, path, token, found):
                 self._remote.delete_node(path)
             else:
                 log.warning("%s was replaced on the service: not deleted", path)

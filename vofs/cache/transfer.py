@@ -7,7 +7,8 @@ to be of the version that the claims are for, and only live claims are served.
 
 A download that has brought all that somebody asked for goes on as far as the prefetch budget
 allows (R24); a body without ranges also to its end when that is not far.  Else it pauses with its
-connection open, for 30 s at most, and ends.
+connection open, for 30 s at most, and ends.  It pauses, too, before it pushes out of a small cache
+what it brought and nobody has read: else who reads slowly would ask for it all again and again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.firstsight import dated
 from vofs.cache.gate import PathGate
 from vofs.cache.prefetch import Prefetch
 from vofs.cache.waiting import WaitingPlaces
@@ -168,6 +170,9 @@ class Transfer:
     def _stream(self) -> bool:
         """One reply, into the file; returns whether anybody still wants more."""
         file, path = self._file, self._entered or self._file.path
+        if self._base.is_undated:  # R12: nothing in the reply would prove that it is ours
+            self._base = dated(self._means.remote, path, self._base)
+            file.sighted(self._base)
         with self._means.remote.open_bytes(path, self._position, self._end, self._base) as source:
             file.note_digest(source.md5)
             for offset, chunk in positions(source):
@@ -193,7 +198,7 @@ class Transfer:
         if self._file.is_wanted_at(self._claims, come):
             return True
         near = self._file.is_wanted_at(self._claims, 0)
-        if self._may_run_ahead(come, near=near):
+        if not self._file.crowds_out() and self._may_run_ahead(come, near=near):
             return True
         self._leave()
         log.debug("download of %s pauses at %d", self._file.path, come)

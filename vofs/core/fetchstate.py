@@ -114,6 +114,15 @@ class FetchState(BaseBytes):
         start, end = clip((start, end), (first, min(claim.end, self.backing_end)))
         return self.present.gaps(start, end)
 
+    def pass_over(self, claim: Claim, end: int) -> None:
+        """The download of `claim` has come to `end` and stored nothing of the last bytes.
+
+        They will not come with it any more, so whoever wants them may claim them again.
+        """
+        live = self._claims.get(claim.number)
+        if live is not None and live.start < end:
+            self._claims[claim.number] = replace(live, start=min(live.end, end))
+
     def accepted(self, spans: Iterable[Span]) -> None:
         """Note that the downloaded bytes of `spans` are now in the data file."""
         spans = list(spans)
@@ -222,7 +231,8 @@ class FetchState(BaseBytes):
         super().check_invariants()
         assert self.backing_end >= 0
         assert self.present.covers(self.backing_end, self.size)
-        claims = sorted((claim.start, claim.end) for claim in self._claims.values())
+        live = [claim for claim in self._claims.values() if claim.start < claim.end]
+        claims = sorted((claim.start, claim.end) for claim in live)
         assert all(a[1] <= b[0] for a, b in pairwise(claims))
         if not self.is_dirty:
             assert not self.dirty

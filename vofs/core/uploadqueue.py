@@ -12,11 +12,14 @@ Three things put an upload off, and one thing overrides them:
   time; the first answer ends it, and all that it held up is due at once.  Probes go round, so that
   one file which always fails does not keep the others waiting;
 * *urgency* (`vofs flush`, `--fsync remote`): one try at once, before all others.
+
+Taking a key, and whatever happens to one key, costs the logarithm of how many there are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from vofs.core.dueorder import DueOrder
+from vofs.core.uploadentry import Entry
 
 CREATED_DELAY_S = 5.0  # after the last change of a file that was only created or truncated (R4)
 IDLE_DELAY_S = 60.0  # after the last change of a file that stays open
@@ -51,46 +54,16 @@ def too_early_s(writers: int, quiet_s: float, dirty_s: float, has_bytes: bool) -
     return (IDLE_DELAY_S if has_bytes else CREATED_DELAY_S) - quiet_s
 
 
-@dataclass(slots=True)
-class _Entry:
-    """One key.
-
-    Attributes:
-        due_at: when it is to run, were it alone.
-        not_before: its rest, or a Retry-After: only urgency overrides it.
-        attempts: failures in a row.
-        running: its upload runs.
-        urgent: one try at once.
-        again_at, again_urgent: it became due while it ran.
-        stalled: its last try did not reach the service.
-        spared: the end of a pause has made it due early once; a second time it waits its backoff,
-            or a file that alone cannot be sent would be tried with each success of another.
-    """
-
-    due_at: float
-    not_before: float = 0.0
-    attempts: int = 0
-    running: bool = False
-    urgent: bool = False
-    again_at: float | None = None
-    again_urgent: bool = False
-    stalled: bool = False
-    spared: bool = False
-
-    @property
-    def ready_at(self) -> float:
-        return self.due_at if self.urgent else max(self.due_at, self.not_before)
-
-    def probe_at(self, paused_until: float) -> float:
-        """When it may be the one that finds out whether the service is back."""
-        return max(paused_until, self.not_before if self.stalled else self.ready_at)
-
-
 class UploadQueue:
     """Due times of uploads."""
 
     def __init__(self) -> None:
-        self._entries: dict[int, _Entry] = {}
+        self._entries: dict[int, Entry] = {}
+        self._stalled: set[int] = set()
+        # Those that wait: by urgency, by when they are ready, and by when they may be probes; of
+        # the last, those whose time has come are in the order in which they go round.
+        self._urgent, self._ready = DueOrder(), DueOrder()
+        self._probe_times, self._probes = DueOrder(), DueOrder()
         self._rests: dict[int, float] = {}
         self._unreached = 0  # tries in a row that did not reach the service
         self._paused_until: float | None = None
@@ -106,13 +79,27 @@ class UploadQueue:
         entry = self._entries.get(key)
         if entry is None:
             rest = self._rests.get(key, 0.0)
-            self._entries[key] = _Entry(due_at, rest, urgent=urgent)
+            self._entries[key] = entry = Entry(due_at, rest, urgent=urgent)
         elif entry.running:
             entry.again_at = due_at if entry.again_at is None else min(entry.again_at, due_at)
             entry.again_urgent |= urgent
         else:
             entry.due_at = min(entry.due_at, due_at)
             entry.urgent |= urgent
+        self._place(key, entry)
+
+    def _place(self, key: int, entry: Entry) -> None:
+        """Bring the orders in step with an entry that has changed."""
+        self._forget_place(key)
+        (self._stalled.add if entry.stalled else self._stalled.discard)(key)
+        if not entry.running:
+            (self._urgent if entry.urgent else self._ready).place(key, entry.ready_at)
+            self._probe_times.place(key, entry.probe_at)
+
+    def _forget_place(self, key: int) -> None:
+        for order in (self._urgent, self._ready, self._probe_times, self._probes):
+            order.drop(key)
+        self._stalled.discard(key)
 
     def take(self, now: float) -> int | None:
         """The key to run, now running: urgent ones first, then what has been due longest.
@@ -120,37 +107,46 @@ class UploadQueue:
         Returns:
             None when nothing is due, or may be tried while the service is out of reach.
         """
-        found = self._first(now)
-        if found is None:
+        key = self._first(now)
+        if key is None:
             return None
-        key, entry = found
+        entry = self._entries[key]
         if self.is_paused and not entry.urgent:
             self._probe = key
         entry.running = True
+        self._place(key, entry)
         return key
 
-    def _first(self, now: float) -> tuple[int, _Entry] | None:
-        waiting = [(key, entry) for key, entry in self._entries.items() if not entry.running]
-        urgent = [one for one in waiting if one[1].urgent and one[1].ready_at <= now]
-        if urgent:
-            return min(urgent, key=lambda one: (one[1].ready_at, one[0]))
+    def _first(self, now: float) -> int | None:
+        urgent = self._urgent.first()
+        if urgent is not None and urgent[1][0] <= now:
+            return urgent[0]
         if self._paused_until is None:
-            ready = [one for one in waiting if one[1].ready_at <= now]
-            return min(ready, key=lambda one: (one[1].ready_at, one[0]), default=None)
+            ready = self._ready.first()
+            return ready[0] if ready is not None and ready[1][0] <= now else None
         if self._probe is not None or self._paused_until > now:
             return None
-        probes = [one for one in waiting if one[1].probe_at(self._paused_until) <= now]
-        return min(
-            probes, key=lambda one: (one[1].attempts, one[1].ready_at, one[0]), default=None
-        )  # fmt: skip
+        self._find_probes(now)
+        probe = self._probes.first()
+        return None if probe is None else probe[0]
+
+    def _find_probes(self, now: float) -> None:
+        """Those that may be probes by now take their places in the round."""
+        while (found := self._probe_times.first()) is not None and found[1][0] <= now:
+            key, entry = found[0], self._entries[found[0]]
+            self._probe_times.drop(key)
+            self._probes.place(key, entry.attempts, entry.ready_at)
 
     def next_due(self) -> float | None:
         """When there will be something to take, or None; earlier is possible only by a call."""
-        waiting = [entry for entry in self._entries.values() if not entry.running]
-        times = [entry.ready_at for entry in waiting if entry.urgent or not self.is_paused]
-        if self._paused_until is not None and self._probe is None:
-            times += [entry.probe_at(self._paused_until) for entry in waiting]
-        return min(times, default=None)
+        times = [self._urgent.first_rank()]
+        if self._paused_until is None:
+            times.append(self._ready.first_rank())
+        elif self._probe is None:
+            at_once = self._probes.first() is not None
+            may_be_at = self._paused_until if at_once else self._probe_times.first_rank()
+            times.append(None if may_be_at is None else max(self._paused_until, may_be_at))
+        return min((at for at in times if at is not None), default=None)
 
     def due_at(self, key: int) -> float | None:
         """When `key` is due, or None when it is not waiting; a pause may end earlier or later."""
@@ -159,7 +155,7 @@ class UploadQueue:
             return None
         if self._paused_until is None or entry.urgent:
             return entry.ready_at
-        return entry.probe_at(self._paused_until)
+        return max(self._paused_until, entry.probe_at)
 
     def finish(self, key: int, now: float, *, took_s: float = 0.0) -> None:
         """The upload of `key` ended well, or for good; forget it unless it is due again.
@@ -174,6 +170,7 @@ class UploadQueue:
                 self._rests = {other: at for other, at in self._rests.items() if at > now}
             self._rests[key] = now + REST * took_s
         entry = self._entries.pop(key, None)
+        self._forget_place(key)
         self._probe_ended(key)
         if entry is not None and entry.again_at is not None:
             self.schedule(key, entry.again_at, urgent=entry.again_urgent)
@@ -192,7 +189,7 @@ class UploadQueue:
         Returns:
             When it is due again, were it alone.
         """
-        entry = self._entries.setdefault(key, _Entry(now))
+        entry = self._entries.setdefault(key, Entry(now))
         entry.attempts += 1
         entry.running, entry.urgent, entry.stalled = False, entry.again_urgent, not reached
         entry.due_at = now + backoff_s(entry.attempts, retry_after_s)
@@ -200,6 +197,7 @@ class UploadQueue:
         if entry.again_at is not None:
             entry.due_at = min(entry.due_at, entry.again_at)
         entry.again_at, entry.again_urgent = None, False
+        self._place(key, entry)
         was_probe = self._probe_ended(key)
         if not reached:
             self._not_reached(now, retry_after_s, was_probe=was_probe)
@@ -214,6 +212,7 @@ class UploadQueue:
         entry.running, entry.urgent = False, entry.again_urgent
         entry.due_at = due_at if entry.again_at is None else min(due_at, entry.again_at)
         entry.again_at, entry.again_urgent, entry.stalled = None, False, False
+        self._place(key, entry)
         self._probe_ended(key)
 
     def _probe_ended(self, key: int) -> bool:
@@ -238,10 +237,12 @@ class UploadQueue:
         if self._paused_until is None:
             return
         self._paused_until = self._probe = None
-        for entry in self._entries.values():
-            if entry.stalled and not entry.spared and not entry.running:
+        for key in list(self._stalled):
+            entry = self._entries[key]
+            if not entry.spared and not entry.running:
                 entry.due_at, entry.spared = min(entry.due_at, now), True
             entry.stalled = False
+            self._place(key, entry)
 
     def hasten(self, now: float) -> None:
         """Make everything that waits due now: backoff and rest are for machines, not for people.
@@ -250,14 +251,16 @@ class UploadQueue:
         """
         if self._paused_until is not None:
             self._paused_until = min(self._paused_until, now)
-        for entry in self._entries.values():
+        for key, entry in self._entries.items():
             entry.due_at, entry.not_before = min(entry.due_at, now), 0.0
+            self._place(key, entry)
 
     def discard(self, key: int) -> None:
         """Forget `key`, unless it is running."""
         entry = self._entries.get(key)
         if entry is not None and not entry.running:
             del self._entries[key]
+            self._forget_place(key)
 
     def attempts(self, key: int) -> int:
         """How many tries of `key` failed in a row."""

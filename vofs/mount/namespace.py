@@ -18,9 +18,11 @@ from dataclasses import replace
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import RECREATE
+from vofs.cache.firstsight import is_ours
 from vofs.cache.foreign import is_foreign
 from vofs.cache.journal import Intent, end_intent
 from vofs.cache.rowchanges import delete_file
+from vofs.cache.waiting import never
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
     CacheError,
@@ -116,7 +118,7 @@ class Namespace(Hiding):
         is_ours = file is not None and file.is_dirty
         if not is_ours and parts.tree.lookup(path).kind is NodeKind.CONTAINER:
             raise IsAContainer(path)
-        with self._change(Intent("unlink", path), self._settle_delete) as standing:
+        with self._change(Intent("unlink", path), self._settle_delete, durable=False) as standing:
             file = parts.table.peek(path)
             if file is not None and file.is_local and file.put is None:
                 self._gone_here(standing)
@@ -150,7 +152,8 @@ class Namespace(Hiding):
 
     def _delete(self, intent: Intent) -> None:
         """DELETE, looking when the answer is lost, then carry it out here."""
-        deadline = self._parts.clock.monotonic() + self._parts.timeout_s
+        clock = self._parts.clock
+        deadline = clock.monotonic() + self._parts.timeout_s
         gone = False
         while not gone:
             try:
@@ -161,15 +164,21 @@ class Namespace(Hiding):
             except RemoteUnavailable as exc:
                 if not exc.sent:
                     raise
-                gone = self._until_known(lambda: self._is_gone(intent))
-                if not gone and self._parts.clock.monotonic() >= deadline:
+                gone = self._until_known(
+                    lambda: self._is_gone(intent, lambda: clock.monotonic() >= deadline)
+                )
+                if not gone and clock.monotonic() >= deadline:
                     raise Unsettled(f"the deletion of {intent.source} is not confirmed") from exc
         self._gone_here(intent)
 
-    def _is_gone(self, intent: Intent) -> bool:
+    def _is_gone(self, intent: Intent, given_up: Callable[[], bool] = never) -> bool:
         """Whether a deletion happened: 404, or another node or version has the name by now.
 
         Without a version that was known for sure, only 404 says so.
+
+        Args:
+            intent: the deletion.
+            given_up: whether finding out takes too long for whoever waits.
         """
         try:
             node = self._parts.remote.get_node(intent.source)
@@ -178,12 +187,16 @@ class Namespace(Hiding):
         if (node.kind is NodeKind.CONTAINER) != (intent.op == "rmdir"):
             return True
         token = intent.source_token
-        return token is not None and not token.same_version(version_token(node))
+        return token is not None and not is_ours(
+            self._parts.remote, intent.source, token, version_token(node), given_up=given_up
+        )
 
     def _gone_here(self, intent: Intent) -> None:
         parts, path = self._parts, intent.source
+        file = parts.table.peek(path)
+        synced = file is not None and file.is_synced  # on the disk as it is: so is its end
         with parts.table.changing_names(path):
-            with parts.index.transaction() as connection:
+            with parts.index.transaction(durable=synced) as connection:
                 delete_file(connection, path)
                 end_intent(connection, intent)
             file = parts.table.peek(path)
@@ -202,12 +215,17 @@ class Namespace(Hiding):
     # -- the common shape -----------------------------------------------------------------------
 
     @contextmanager
-    def _change(self, intent: Intent, settle: Callable[[Intent], None]) -> Iterator[Intent]:
-        """Hold the paths and journal the intent around one change of the service."""
+    def _change(
+        self, intent: Intent, settle: Callable[[Intent], None], *, durable: bool = True
+    ) -> Iterator[Intent]:
+        """Hold the paths and journal the intent around one change of the service.
+
+        With `durable` false the caller brings the intent to the disk before he asks the service.
+        """
         hold = self._parts.gate.hold(intent.paths, self._parts.timeout_s)
         followed = False
         try:
-            standing = self._parts.journal.begin(intent)
+            standing = self._parts.journal.begin(intent, durable=durable)
             try:
                 yield standing
             except Unsettled:
@@ -241,7 +259,7 @@ class Namespace(Hiding):
         while True:
             try:
                 return look()
-            except RemoteUnavailable as exc:
+            except VofsError as exc:  # also a refusal: it says nothing of what happened
                 if self._parts.clock.monotonic() >= deadline:
                     raise Unsettled(f"the service does not say what happened: {exc}") from exc
                 self._parts.clock.sleep(LOOK_AGAIN_S)
