@@ -11,6 +11,7 @@ built documents satisfy the published schema.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -241,7 +242,7 @@ def _properties(element: etree._Element) -> dict[str, str]:
     for item in element.iterfind(_PROPERTY):
         uri = item.get("uri")
         if uri and item.get(_NIL) not in ("true", "1"):
-            properties[uri] = item.text or ""
+            properties[sys.intern(uri)] = item.text or ""  # one text for all nodes of a listing
     if MD5 in properties:
         properties[MD5] = properties[MD5].strip().removeprefix("md5:").lower()
     return properties
