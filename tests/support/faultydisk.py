@@ -4,6 +4,8 @@
 each write, truncation, creation and removal, each fdatasync, and each commit that changes a row.
 There a test plans what happens before a change, after it, or in the middle of a write.
 
+What of it is not on the disk is kept in `Changes.unsynced`, for a power loss (`powercut.py`).
+
 Changes happen one at a time.  So a copy of the directory that is made at one of them, or while they
 are `still`, is of one moment, like what is left behind by kill -9.
 """
@@ -18,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.powercut import Unsynced
 from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
@@ -49,14 +52,18 @@ class DiskFault:
 
 
 class Changes:
-    """Counts the changes of a cache directory and lets what is planned happen at them."""
+    """Counts the changes of a cache directory and lets what is planned happen at them.
 
-    def __init__(self) -> None:
+    Args:
+        unsynced: what a killed process has left there that is not on the disk.
+    """
+
+    def __init__(self, unsynced: Unsynced | None = None) -> None:
         self._lock = threading.RLock()
         self._faults: list[tuple[DiskFault, list[int]]] = []
         self._files: list[DataFile] = []
         self.made: list[str] = []
-        self.log_on_disk = 0  # bytes of the index's log that a commit has brought to the disk
+        self.unsynced = unsynced or Unsynced()
 
     def opened(self, file: DataFile) -> None:
         """A data file was opened."""
@@ -107,15 +114,21 @@ class FaultyDataFile(DataFile):
     Args:
         taken: the open file that this object takes over.
         changes: counts them.
+        number: its name; None: it has none, and a crash leaves nothing of it.
     """
 
-    def __init__(self, taken: DataFile, changes: Changes) -> None:
+    def __init__(self, taken: DataFile, changes: Changes, number: int | None) -> None:
         super().__init__(taken._descriptor)
-        self._changes = changes
+        self._changes, self._number = changes, number
         changes.opened(self)
+
+    def _touch(self, start: int, end: int) -> None:
+        if self._number is not None:
+            self._changes.unsynced.changes(self._number, self._descriptor, start, end)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         with self._changes.change(WRITE) as due:
+            self._touch(offset, offset + len(data))
             if due is not None and due.midway is not None:
                 half = len(data) // 2
                 super().write(offset, memoryview(data)[:half])
@@ -124,18 +137,22 @@ class FaultyDataFile(DataFile):
 
     def truncate(self, size: int) -> None:
         with self._changes.change(TRUNCATE):
+            self._touch(*sorted((size, self.size)))
             super().truncate(size)
 
     def punch(self, start: int, end: int) -> bool:
         with self._changes.change(PUNCH):
+            self._touch(start, end)
             return super().punch(start, end)
 
     def sync(self) -> None:
         with self._changes.change(SYNC):
             super().sync()
+            if self._number is not None:
+                self._changes.unsynced.gone(self._number)
 
     def duplicate(self) -> DataFile:
-        return FaultyDataFile(DataFile(os.dup(self._descriptor)), self._changes)
+        return FaultyDataFile(DataFile(os.dup(self._descriptor)), self._changes, self._number)
 
 
 class FaultyIndex(Index):
@@ -155,13 +172,12 @@ class FaultyIndex(Index):
                 with self._changes.change(COMMIT):
                     stack.close()
                     if durable:
-                        self._changes.log_on_disk = self._log_file.stat().st_size
+                        self._changes.unsynced.committed(self._log_file.parent)
 
     def checkpoint(self) -> None:
-        super().checkpoint()
-        if self._log_file.exists():  # begun anew, it is shorter; the database itself was synced
-            found = self._log_file.stat().st_size
-            self._changes.log_on_disk = min(self._changes.log_on_disk, found)
+        with self._changes.still():
+            super().checkpoint()
+            self._changes.unsynced.checkpointed(self._log_file.parent)
 
 
 class FaultyDisk(Disk):
@@ -176,16 +192,20 @@ class FaultyDisk(Disk):
 
     def open_data(self, number: int, *, create: bool) -> DataFile:
         if not create:
-            return FaultyDataFile(super().open_data(number, create=False), self._changes)
-        return self._made(CREATE, lambda: super(FaultyDisk, self).open_data(number, create=True))
+            return FaultyDataFile(super().open_data(number, create=False), self._changes, number)
+        return self._made(
+            CREATE, lambda: super(FaultyDisk, self).open_data(number, create=True), number
+        )
 
     def open_aside(self) -> DataFile:
-        return self._made(ASIDE, super().open_aside)
+        return self._made(ASIDE, super().open_aside, None)
 
-    def _made(self, name: str, make: Callable[[], DataFile]) -> DataFile:
+    def _made(self, name: str, make: Callable[[], DataFile], number: int | None) -> DataFile:
         with ExitStack() as closed_on_failure:
             with self._changes.change(name):
-                made = FaultyDataFile(make(), self._changes)
+                made = FaultyDataFile(make(), self._changes, number)
+                if number is not None:
+                    self._changes.unsynced.creates(number)
                 closed_on_failure.callback(made.close)
             closed_on_failure.pop_all()
         return made
@@ -193,10 +213,12 @@ class FaultyDisk(Disk):
     def remove_data(self, number: int) -> None:
         with self._changes.change(REMOVE):
             super().remove_data(number)
+            self._changes.unsynced.gone(number)
 
     def set_aside_data(self, number: int) -> None:
         with self._changes.change(RENAME):
             super().set_aside_data(number)
+            self._changes.unsynced.gone(number)
 
     def set_aside(self, time_ns: int) -> Path:
         with self._changes.change(RENAME):
@@ -209,3 +231,4 @@ class FaultyDisk(Disk):
     def sync(self) -> None:
         with self._changes.change(SYNC):
             super().sync()
+            self._changes.unsynced.synced(self.root)

@@ -1,4 +1,4 @@
-"""Twenty deliberate defects of the cache; each is killed by a test that names what it would break.
+"""Deliberate defects of the cache, twenty and more; each is killed by a test that names what it would break.
 
 `python -m tests.support.mutants [WORD...]` makes a copy of vofs for each (whose name holds a WORD),
 changes the one place there, runs the tests that must notice, and prints which test killed it.  A
@@ -191,6 +191,46 @@ MUTANTS = (
         "        if identity not in (None, self.identity):\n",
         "        if False:\n",
         ("tests/unit/cache/test_index.py", "tests/unit/cache/test_index_refused.py"),
+    ),
+    Mutant(
+        "fsync commits the index before the data is on the disk",
+        "cache/filecore.py",
+        "        self.sync_data()\n        with self.lock:\n            self._is_durable(generation)\n"
+        "            self._save(whole=True if whole and self.state.is_whole else None, durable=True)\n",
+        "        with self.lock:\n            self._is_durable(generation)\n"
+        "            self._save(whole=True if whole and self.state.is_whole else None, durable=True)\n"
+        "        self.sync_data()\n",
+        (f"{SESSION}/test_durability.py::test_r18_a_power_loss_during_fsync_leaves_no_mixture",),
+    ),
+    Mutant(
+        "fsync leaves the data in memory",
+        "cache/filecore.py",
+        "            data.sync()\n",
+        "            pass\n",
+        (f"{SESSION}/test_promises.py::test_fsync_brings_data_and_index_to_the_disk",),
+    ),
+    Mutant(
+        "fsync commits the index as any commit",
+        "cache/filecore.py",
+        "self.state.is_whole else None, durable=True)",
+        "self.state.is_whole else None)",
+        (f"{SESSION}/test_promises.py::test_fsync_brings_data_and_index_to_the_disk",),
+    ),
+    Mutant(
+        "put_started is committed without the data",
+        "cache/sending.py",
+        "        if durable:\n            self.sync_data()\n",
+        "",
+        (f"{SESSION}/test_durability.py"
+         "::test_r02_put_started_is_on_the_disk_with_all_that_a_torn_put_needs",),
+    ),
+    Mutant(
+        "a clean stop without syncing the cache",
+        "mount/session.py",
+        "            self._disk.sync()\n",
+        "",
+        (f"{SESSION}/test_durability.py"
+         "::test_r05_after_a_clean_stop_everything_is_on_the_disk",),
     ),
 )  # fmt: skip
 
