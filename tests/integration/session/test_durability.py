@@ -6,6 +6,7 @@ one without the other, because the kernel writes back in any order (tests/suppor
 
 from __future__ import annotations
 
+import itertools
 import logging
 
 import pytest
@@ -51,37 +52,40 @@ def test_r18_a_power_loss_during_fsync_leaves_no_mixture(
     open_stage: Open, cut: PowerCut, cached: bool
 ) -> None:
     """R18, R5: at each step of fsync(2): data first, then the index that vouches for it."""
-    reached, number = True, 0
-    while reached:
-        number += 1
+    for number in itertools.count(1):
         for after in (False, True):
             stage = open_stage("vault", close_wait_s=0.0)
-            stage.store("/f", OLD)
-            mount = stage.mount(threads=False, boot_id="first")
-            if cached:
-                mount.get("/f")
-            handle = change(mount)
-
-            def act(stage: Stage = stage) -> None:
-                stage.lose_power(cut)
-
-            stage.changes.plan(
-                DiskFault(number, after=act) if after else DiskFault(number, before=act)
-            )
-            with allowing(*AFTERWARDS):
-                try:
-                    mount.call("fsync", handle, 0)
-                except OSError:
-                    assert stage.was_killed
-                reached = stage.was_killed
-                if not reached:
-                    stage.changes.heal()
-                    break
-                again = stage.reopen(boot_id="second")
-                again.wait_for(lambda again=again: all_settled(again), "uploads end")
-                again.leave()
+            if not cut_during_fsync(stage, cut, number, after=after, cached=cached):
+                assert number > 2  # the data, the index
+                return
             assert stage.stored("/f") in (OLD, NEW), f"change {number}, after: {after}"
-    assert number > 2  # the data, the index
+
+
+def cut_during_fsync(
+    stage: Stage, cut: PowerCut, number: int, *, after: bool, cached: bool
+) -> bool:
+    """Cut the power at that change, and let the next mount send all; False: there is no such."""
+    stage.store("/f", OLD)
+    mount = stage.mount(threads=False, boot_id="first")
+    if cached:
+        mount.get("/f")
+    handle = change(mount)
+
+    def act() -> None:
+        stage.lose_power(cut)
+
+    stage.changes.plan(DiskFault(number, after=act) if after else DiskFault(number, before=act))
+    with allowing(*AFTERWARDS):
+        try:
+            mount.call("fsync", handle, 0)
+        except OSError:
+            assert stage.was_killed
+        stage.changes.heal()
+        if stage.was_killed:
+            again = stage.reopen(boot_id="second")
+            again.wait_for(lambda: all_settled(again), "uploads end")
+            again.leave()
+    return stage.was_killed
 
 
 def all_settled(mount: Mounted) -> bool:
