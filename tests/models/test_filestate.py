@@ -100,6 +100,20 @@ class FileStateMachine(RuleBasedStateMachine):
             self.claims[index] = (claim, end, version)
 
     @precondition(lambda self: self.claims)
+    @rule(index=st.integers(0, 9), length=lengths)
+    def pass_some_over(self, index: int, length: int) -> None:
+        """No room for what came: it can be claimed again, what comes later is as it was."""
+        index %= len(self.claims)
+        claim, position, version = self.claims[index]
+        end = min(position + length, claim.end)
+        self.state.pass_over(claim, end)
+        assert self.state.acceptable(claim, position, end) == []
+        if self.state.is_live(claim):
+            gaps = self.state.gaps(position, end)
+            assert self.state.unclaimed(position, end) == gaps
+        self.claims[index] = (claim, end, version)
+
+    @precondition(lambda self: self.claims)
     @rule()
     def download_breaks(self) -> None:
         claim, _, _ = self.claims.pop()
@@ -276,6 +290,19 @@ def test_what_is_evicted_from_a_live_claim_can_be_fetched_again() -> None:
     assert state.acceptable(claim, 0, 20) == []
     assert state.acceptable(second, 0, 20) == [(0, 20)]
     assert state.acceptable(claim, 60, 100) == [(60, 100)]
+    state.check_invariants()
+
+
+def test_r24_what_a_download_passed_over_can_be_fetched_again() -> None:
+    state = FileState(VersionToken(100), 100)
+    (claim,) = state.claim(0, 100)
+    state.accepted(state.acceptable(claim, 0, 10))
+    state.pass_over(claim, 30)
+    state.pass_over(claim, 20)
+    assert state.unclaimed(0, 100) == [(10, 30)]
+    assert state.acceptable(claim, 30, 100) == [(30, 100)]
+    state.pass_over(claim, 200)
+    assert state.unclaimed(0, 100) == [(10, 100)] and state.is_live(claim)
     state.check_invariants()
 
 

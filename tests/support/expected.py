@@ -1,11 +1,19 @@
 """What a reader must see: the plain model that the model machine compares the product with.
 
-An `Expected` is one file as its user knows it: the states that it may be in.  Nearly always that is
-one.  There are several while a write is under way, after a write that failed half-way, and after
-somebody else changed the file on the service, until a read has shown which of them it is.
+An `Expected` is one file as its user knows it: the `State`s that it may be in.  Nearly always that
+is one, of one content.  There are several while a change is under way, and after somebody else
+changed the file on the service, until a read has shown which of them it is.  A write that failed,
+or was killed, may have left any of its bytes: then one state has several parts, and each byte is
+that of one of them.  Where they agree, outside what was written, nothing is left open.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+Change = Callable[[bytes], bytes]
+DIFFERENT = bytes([0]) + bytes([1]) * 255  # of two bytes, by their exclusive or
 
 
 def overwritten(state: bytes, offset: int, data: bytes) -> bytes:
@@ -19,12 +27,66 @@ def resized(state: bytes, size: int) -> bytes:
     return state[:size].ljust(size, b"\0")
 
 
-def is_mixture(data: bytes, old: bytes, new: bytes) -> bool:
-    """Whether every byte of `data` is that of `old` or of `new`: a change that was killed."""
-    if not min(len(old), len(new)) <= len(data) <= max(len(old), len(new)):
-        return False
-    sources = zip(data, old.ljust(len(data), b"\0"), new.ljust(len(data), b"\0"), strict=False)
-    return all(byte in (one, other) for byte, one, other in sources)
+def is_mixture(data: bytes, parts: Iterable[bytes]) -> bool:
+    """Whether each byte of `data` is that of one of `parts`, which are as long as it is."""
+    wrong = -1
+    for part in parts:
+        unlike = int.from_bytes(data, "little") ^ int.from_bytes(part, "little")
+        marks = unlike.to_bytes(len(data), "little").translate(DIFFERENT)
+        wrong &= int.from_bytes(marks, "little")
+    return wrong == 0 or not data
+
+
+@dataclass(frozen=True)
+class State:
+    """What a file may hold.
+
+    Attributes:
+        parts: each byte is that of one of them, or zero beyond its end; the length is that of one.
+        killed: what was going on was killed: the length may be any between.
+    """
+
+    parts: tuple[bytes, ...]
+    killed: bool = False
+
+    @property
+    def sizes(self) -> set[int]:
+        """How long it may be."""
+        return {len(part) for part in self.parts}
+
+    def after(self, change: Change) -> list[State]:
+        """The states that it may be in after a change that was done."""
+        return [
+            State(tuple(dict.fromkeys(change(resized(part, size)) for part in self.parts)))
+            for size in sorted(self.sizes)
+        ]
+
+    def after_some_of(self, change: Change) -> State:
+        """The state after a write that failed: any of its bytes may be there, or none."""
+        done = [part for state in self.after(change) for part in state.parts]
+        return State(tuple(dict.fromkeys([*self.parts, *done])))
+
+    def has_size(self, size: int) -> bool:
+        """Whether it may be that long."""
+        if self.killed:
+            return min(self.sizes) <= size <= max(self.sizes)
+        return size in self.sizes
+
+    def may_be(self, data: bytes) -> bool:
+        """Whether it may be `data`."""
+        if data in self.parts:
+            return True
+        return self.has_size(len(data)) and self.may_read(0, len(data), data)
+
+    def may_read(self, offset: int, size: int, data: bytes) -> bool:
+        """Whether a read of it may give `data`."""
+        if any(part[offset : offset + size] == data for part in self.parts):
+            return True
+        ends = {max(0, min(size, end - offset)) for end in self.sizes}
+        if len(self.parts) == 1 or not (self.killed or len(data) in ends):
+            return False
+        end = offset + len(data)
+        return is_mixture(data, (resized(part, end)[offset:end] for part in self.parts))
 
 
 class Expected:
@@ -36,54 +98,64 @@ class Expected:
     Attributes:
         rival: somebody else changed it on the service while it had unsent changes.
         challenged: what somebody else made of it when service and mount agreed, perhaps unnoticed.
-        changing: a change is under way; there is one at a time.
+        before: the states from before the change that is under way; None: there is none.
         may_replace: versions of others that its upload may replace, because its user did.
         handles: how many handles are open on it.
         hidden: the name that libfuse gave it when it was unlinked while open.
     """
 
     def __init__(self, *states: bytes) -> None:
-        self._timeline = list(states)  # in the order in which they came to be
+        self._timeline = [State((state,)) for state in states]  # in the order in which they came
         self._oldest = 0  # what is before it is past
-        self._torn: list[tuple[bytes, bytes]] = []
         self.rival = False
         self.challenged: Expected | None = None
-        self.changing = False
+        self.before: list[State] | None = None
         self.may_replace: set[bytes] = set()
         self.handles = 0
         self.hidden = ""
 
     @property
-    def now(self) -> list[bytes]:
+    def changing(self) -> bool:
+        """Whether a change is under way; there is one at a time."""
+        return self.before is not None
+
+    @property
+    def now(self) -> list[State]:
         """The states that it may be in, oldest first."""
         return self._timeline[self._oldest :]
 
+    def since(self, mark: int) -> list[State]:
+        """The states that it was in, or may have been in, since `mark` was taken."""
+        return self._timeline[mark:]
+
     @property
-    def ever(self) -> list[bytes]:
-        """All states that it was in, or may have been in."""
-        return self._timeline
+    def ever(self) -> set[bytes]:
+        """All that it held, or may have held, but for mixtures."""
+        return {part for state in self._timeline for part in state.parts}
 
     def may_be(self, data: bytes) -> bool:
         """Whether it may hold `data` now."""
-        return data in self.now or any(is_mixture(data, *pair) for pair in self._torn)
+        return any(state.may_be(data) for state in self.now)
 
     def was(self, data: bytes) -> bool:
         """Whether it held `data` at some time, or may have."""
-        return data in self._timeline or self.may_be(data)
+        return any(state.may_be(data) for state in self._timeline)
 
-    def tear(self, old: list[bytes], new: list[bytes]) -> None:
-        """A change was killed before it was acknowledged: any part of it may be there."""
-        self._torn += [(one, other) for one in old for other in new]
+    def killed(self) -> None:
+        """The process was killed: of what was not acknowledged any part may be there."""
+        self.before = None
+        now = [replace(state, killed=len(state.parts) > 1) for state in self.now]
+        self.settle(*dict.fromkeys(now))
 
     def mark(self) -> int:
-        """A place in time, for `read_since`."""
+        """A place in time, for `since` and `read_since`."""
         return self._oldest
 
-    def add(self, state: bytes) -> None:
-        """It may be in this state, too, from now on."""
-        self._timeline.append(state)
+    def add(self, *states: State) -> None:
+        """It may be in these states, too, from now on."""
+        self._timeline += states
 
-    def settle(self, *states: bytes) -> None:
+    def settle(self, *states: State) -> None:
         """It is in one of these states now."""
         self._oldest = len(self._timeline)
         self._timeline += states
@@ -91,7 +163,7 @@ class Expected:
     def read_since(self, mark: int, offset: int, size: int, data: bytes) -> bool:
         """Whether a read that began at `mark` may have got `data`; what it shows is learnt."""
         for place in range(mark, len(self._timeline)):
-            if self._timeline[place][offset : offset + size] == data:
+            if self._timeline[place].may_read(offset, size, data):
                 self._oldest = max(self._oldest, min(place, len(self._timeline) - 1))
                 return True
         return False

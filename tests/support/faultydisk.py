@@ -63,6 +63,7 @@ class Changes:
         self._faults: list[tuple[DiskFault, list[int]]] = []
         self._files: list[DataFile] = []
         self.made: list[str] = []
+        self.file_system_type: int | None = None  # what the cache is on; None: what it really is
         self.unsynced = unsynced or Unsynced()
 
     def opened(self, file: DataFile) -> None:
@@ -114,17 +115,15 @@ class FaultyDataFile(DataFile):
     Args:
         taken: the open file that this object takes over.
         changes: counts them.
-        number: its name; None: it has none, and a crash leaves nothing of it.
     """
 
-    def __init__(self, taken: DataFile, changes: Changes, number: int | None) -> None:
+    def __init__(self, taken: DataFile, changes: Changes) -> None:
         super().__init__(taken._descriptor)
-        self._changes, self._number = changes, number
+        self._changes = changes
         changes.opened(self)
 
     def _touch(self, start: int, end: int) -> None:
-        if self._number is not None:
-            self._changes.unsynced.changes(self._number, self._descriptor, start, end)
+        self._changes.unsynced.changes(self._descriptor, start, end)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         with self._changes.change(WRITE) as due:
@@ -148,11 +147,10 @@ class FaultyDataFile(DataFile):
     def sync(self) -> None:
         with self._changes.change(SYNC):
             super().sync()
-            if self._number is not None:
-                self._changes.unsynced.gone(self._number)
+            self._changes.unsynced.data_synced(self._descriptor)
 
     def duplicate(self) -> DataFile:
-        return FaultyDataFile(DataFile(os.dup(self._descriptor)), self._changes, self._number)
+        return FaultyDataFile(DataFile(os.dup(self._descriptor)), self._changes)
 
 
 class FaultyIndex(Index):
@@ -187,25 +185,35 @@ class FaultyDisk(Disk):
         self._changes = changes
         super().__init__(root, min_free_bytes)
 
+    @property
+    def file_system_type(self) -> int:
+        told = self._changes.file_system_type
+        return super().file_system_type if told is None else told
+
     def open_index(self, identity: str) -> Index:
         return FaultyIndex(self.root / "index.sqlite", identity, self._changes)
 
     def open_data(self, number: int, *, create: bool) -> DataFile:
         if not create:
-            return FaultyDataFile(super().open_data(number, create=False), self._changes, number)
-        return self._made(
-            CREATE, lambda: super(FaultyDisk, self).open_data(number, create=True), number
-        )
+            return FaultyDataFile(super().open_data(number, create=False), self._changes)
+        return self._made(CREATE, lambda: super(FaultyDisk, self).open_data(number, create=True))
 
     def open_aside(self) -> DataFile:
-        return self._made(ASIDE, super().open_aside, None)
+        return self._made(ASIDE, super().open_aside)
 
-    def _made(self, name: str, make: Callable[[], DataFile], number: int | None) -> DataFile:
+    def open_new(self, number: int) -> DataFile:
+        return self._made(CREATE, lambda: super(FaultyDisk, self).open_new(number))
+
+    def put_in_place(self, number: int) -> None:
+        with self._changes.change(RENAME):
+            self._changes.unsynced.replaces(self.root / "data" / str(number))
+            super().put_in_place(number)
+
+    def _made(self, name: str, make: Callable[[], DataFile]) -> DataFile:
         with ExitStack() as closed_on_failure:
             with self._changes.change(name):
-                made = FaultyDataFile(make(), self._changes, number)
-                if number is not None:
-                    self._changes.unsynced.creates(number)
+                made = FaultyDataFile(make(), self._changes)
+                self._changes.unsynced.creates(made._descriptor)
                 closed_on_failure.callback(made.close)
             closed_on_failure.pop_all()
         return made
@@ -213,12 +221,10 @@ class FaultyDisk(Disk):
     def remove_data(self, number: int) -> None:
         with self._changes.change(REMOVE):
             super().remove_data(number)
-            self._changes.unsynced.gone(number)
 
     def set_aside_data(self, number: int) -> None:
         with self._changes.change(RENAME):
             super().set_aside_data(number)
-            self._changes.unsynced.gone(number)
 
     def set_aside(self, time_ns: int) -> Path:
         with self._changes.change(RENAME):
@@ -232,3 +238,8 @@ class FaultyDisk(Disk):
         with self._changes.change(SYNC):
             super().sync()
             self._changes.unsynced.synced(self.root)
+
+    def sync_names(self) -> None:
+        with self._changes.change(SYNC):
+            super().sync_names()
+            self._changes.unsynced.names_synced()

@@ -85,7 +85,7 @@ MUTANTS = (
     Mutant(
         "a conflict is not noticed",
         "cache/upload.py",
-        "        if is_foreign(self._remote, file, node):\n",
+        "        if node is not None and is_foreign(self._remote, file, node):\n",
         "        if False:\n",
         (f"{SESSION}/test_conflicts.py::test_r11_both_are_kept_and_both_are_shown",),
     ),

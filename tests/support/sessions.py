@@ -316,7 +316,7 @@ class Stage:
         self.remote.die()  # first: no request may follow a commit that the copy lacks
         with self.changes.still():
             shutil.copytree(self.cache_dir, copy)
-            self._unsynced = self.changes.unsynced.copy()
+            self._unsynced = self.changes.unsynced.copied(self.cache_dir, copy)
         if power is not None:
             self._unsynced.cut(copy, power)
         copy.chmod(0o700)

@@ -11,6 +11,7 @@ import logging
 
 from vofs.cache.clock import Clock
 from vofs.cache.index import Index
+from vofs.core import uris
 from vofs.core.errors import CacheError
 from vofs.locks import Level, OrderedLock
 
@@ -33,12 +34,19 @@ class BrokenPuts:
         oldest = clock.time_ns() - KEPT_NS
         with index.transaction() as connection:
             connection.execute("DELETE FROM broken_put WHERE at_ns < ?", (oldest,))
-            rows = connection.execute("SELECT path FROM broken_put").fetchall()
-        self._paths = {path for (path,) in rows}
+            rows = connection.execute("SELECT path, at_ns FROM broken_put").fetchall()
+        self._paths: dict[str, int] = dict(rows)
 
     def __contains__(self, path: str) -> bool:
         with self._lock:
             return path in self._paths
+
+    def below(self, path: str, age_s: float) -> list[str]:
+        """Where at and below `path` a PUT broke less than `age_s` seconds ago."""
+        since = self._clock.time_ns() - int(age_s * 1_000_000_000)
+        with self._lock:
+            young = [broken for broken, at_ns in self._paths.items() if at_ns > since]
+        return [broken for broken in young if uris.is_below(broken, path)]
 
     def note(self, path: str) -> None:
         """A PUT to `path` broke.
@@ -46,13 +54,12 @@ class BrokenPuts:
         An index that cannot be written changes nothing here; after a restart the file's own row
         still says that its PUT began.
         """
+        now = self._clock.time_ns()
         with self._lock:
-            self._paths.add(path)
+            self._paths[path] = now
         try:
             with self._index.transaction() as connection:
-                connection.execute(
-                    "INSERT OR REPLACE INTO broken_put VALUES (?, ?)", (path, self._clock.time_ns())
-                )
+                connection.execute("INSERT OR REPLACE INTO broken_put VALUES (?, ?)", (path, now))
         except CacheError as exc:
             log.warning("%s: its upload broke, which could not be noted: %s", path, exc)
 
@@ -61,4 +68,4 @@ class BrokenPuts:
         with self._index.transaction() as connection:
             connection.execute("DELETE FROM broken_put WHERE path=?", (path,))
         with self._lock:
-            self._paths.discard(path)
+            self._paths.pop(path, None)

@@ -14,7 +14,7 @@ from vofs.cache.disk import Disk
 from vofs.cache.filecore import FileCore
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
-from vofs.cache.space import Space
+from vofs.cache.space import AHEAD_SHARE, Space
 from vofs.core.fetchplan import BLOCK
 from vofs.core.fetchstate import Claim
 from vofs.core.spans import Span, SpanSet
@@ -66,6 +66,16 @@ class Demand(FileCore):
                 self.lock.notify_all()
             return found
 
+    def crowds_out(self) -> bool:
+        """Whether so much is here unread that what follows would push it out of the cache."""
+        with self.lock:
+            return self._crowds_out()
+
+    def _crowds_out(self) -> bool:
+        for start, end in self.state.present.gaps(0, self._ahead.end):  # what was evicted since
+            self._ahead.remove(start, end)
+        return self._ahead.total >= self._space.limit_bytes // AHEAD_SHARE
+
     def is_wanted_at(self, claims: list[Claim], position: int) -> bool:
         """Whether somebody has asked for bytes of these claims that lie behind `position`."""
         with self.lock:
@@ -111,7 +121,7 @@ class Demand(FileCore):
                     live = any(self.state.is_live(claim) for claim in claims)
                     if remaining <= 0 or not live or ended():
                         return False
-                    if self._reads != reads and may_run_ahead():
+                    if self._reads != reads and not self._crowds_out() and may_run_ahead():
                         return True
                     self.lock.wait(remaining)
                 return True

@@ -65,6 +65,13 @@ class Doubts:
             self._broken.note(path)
             self._seen.pop(path, None)
 
+    def is_threatened(self, path: str) -> bool:
+        """Whether a PUT broke at or below `path` that the service may not have noticed yet.
+
+        What is moved there now would be truncated then.
+        """
+        return bool(self._broken.below(path, self._settle_s))
+
     def is_provisional(self, path: str) -> bool:
         """Whether a success at `path` is not to be believed yet."""
         return path in self._broken

@@ -12,7 +12,13 @@ from types import MappingProxyType
 
 from vofs.cache.journal import Intent, Journal
 from vofs.core import nodes
-from vofs.core.errors import NodeExists, NodeNotFound, UploadConflict
+from vofs.core.errors import (
+    NodeExists,
+    NodeNotFound,
+    RemoteUnavailable,
+    UploadConflict,
+    VofsError,
+)
 from vofs.core.nodes import NodeInfo, NodeKind
 from vofs.remote.api import Remote
 
@@ -56,6 +62,8 @@ class EmptyFiles:
 
         Raises:
             UploadConflict: a node with bytes appeared there meanwhile.
+            RemoteUnavailable: also when the service took the deletion and refused the node: what
+                `finish` makes there later is ours, and no other version than ours is gone.
             NodeError, RemoteError: the service refused.
         """
         if not existed:
@@ -71,14 +79,29 @@ class EmptyFiles:
         kept = {uri: text for uri, text in node.properties.items() if uri not in COMPUTED}
         intent = self._journal.begin(Intent(RECREATE, path, properties=kept))
         self._remote.delete_node(path)
-        self._make(path, kept)
+        try:
+            self._make(path, kept)
+        except UploadConflict:
+            raise
+        except VofsError as exc:
+            why = f"{path}: deleted, and not made again yet: {exc}"
+            raise RemoteUnavailable(why, sent=True) from exc
         self._journal.forget(intent)
 
-    def finish(self, path: str) -> None:
-        """Give the node at `path` back if an earlier deletion got no further."""
+    def finish(self, path: str, *, existed: bool) -> None:
+        """Give the node at `path` back if an earlier deletion got no further.
+
+        Args:
+            path: the node.
+            existed: what is about to be stored there is the file whose node it was.  Another's,
+                made after an unlink, gets none of its properties.
+        """
         for intent in self._journal.intents():
             if intent.op == RECREATE and intent.source == path:
-                self.settle(intent)
+                if existed:
+                    self.settle(intent)
+                else:
+                    self._journal.forget(intent)
 
     def settle(self, intent: Intent) -> None:
         """Finish a deletion and return that was interrupted.

@@ -149,6 +149,8 @@ class Evictor:
             row = self._index.find(cold.path)
             if row is None or (row.number, row.used_at) != (cold.number, cold.used_at):
                 return 0
+            if self._space.is_loaded(row.number):
+                return 0
             if row.present_bytes > size + PIECE:
                 return self._trim(cold.path, size)
             self._index.delete_clean(cold.path)
@@ -200,7 +202,9 @@ class Evictor:
         dropped = 0
         for found in self._index.clean_below(path):
             with self._cold_row(found) as entered:
-                dropped += entered and self._index.delete_clean(found) is not None
+                row = self._index.find(found)
+                if entered and row is not None and not self._space.is_loaded(row.number):
+                    dropped += self._index.delete_clean(found) is not None
         self.sweep()
         return dropped
 

@@ -63,6 +63,7 @@ class FileCore:
         self._data = disk.open_data(row.number, create=False)
         self._closed = False
         self._aside: DataFile | None = None
+        self._frozen: DataFile | None = None  # what the data file was, for the ticket (R3)
         try:
             self.state = restore(row, self._data, index.losses)
         except BaseException:
@@ -181,11 +182,12 @@ class FileCore:
             self._durable_generation = generation
 
     def sync_data(self) -> None:
-        """Bring the data file to the disk, with the lock free: that may take long."""
+        """Bring the data file and its name to the disk, with the lock free: that may take long."""
         with self.lock:
             data = self._data.duplicate()
         try:
             data.sync()
+            self._disk.sync_names()
         finally:
             data.close()
 
@@ -244,15 +246,23 @@ class FileCore:
     def reattach(self, *, node_is_there: bool) -> None:
         """The name is back; so is the row, with everything still to be sent.
 
+        Where the row never went nothing is written, so that a full disk, which may be why the
+        rename failed, does not take the name away.
+
         Args:
             node_is_there: the service still has the node; otherwise all of it is to be sent.
 
         Raises:
             CacheDamaged: another file has the name by now; this one stays without.
+            CacheFull: the row cannot be stored; the file stays without its name.
         """
         with self.lock:
             trial = deepcopy(self.state)
             trial.reattach(node_is_there=node_is_there)
+            stored = self._index.find(self.path)
+            if node_is_there and stored is not None and stored.number == self.number:
+                self.state = trial
+                return
             row = self._row(trial)
             self._index.restore(row)
             self.state, self._row_bytes = trial, row.present_bytes
@@ -263,6 +273,11 @@ class FileCore:
         with self.lock:
             self._closed = True
             self._data.close()
-            if self._aside is not None:
-                self._aside.close()
-                self._aside = None
+            self._close_kept()
+
+    def _close_kept(self) -> None:
+        """What was kept for the ticket alone goes."""
+        for kept in (self._aside, self._frozen):
+            if kept is not None:
+                kept.close()
+        self._aside = self._frozen = None

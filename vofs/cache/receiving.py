@@ -20,8 +20,9 @@ from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
 from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
-from vofs.core.errors import RemoteTimeout, StrictTimeout, VofsError
+from vofs.core.errors import ContentLost, RemoteTimeout, StrictTimeout, VersionChanged, VofsError
 from vofs.core.fetchstate import Claim
+from vofs.core.lifecycle import Life, Upload
 from vofs.core.nodes import VersionToken
 from vofs.core.patience import TimedOutSpans
 from vofs.core.spans import Span, SpanSet
@@ -58,9 +59,14 @@ class Receiving(Content, Demand):
 
         Raises:
             TransferCorrupted: what comes is another thing each time (R13).
+            ContentLost: the service was seen to hold another version than the one it lacks (R6).
         """
         with self.lock:
             self._require_good()
+            if self.state.upload is Upload.CONFLICT:
+                raise ContentLost(
+                    f"{self.path}: the version that the rest was to come from is gone"
+                )
             claims: list[Claim] = []
             free = self.state.unclaimed(start, end)
             if free:
@@ -98,11 +104,16 @@ class Receiving(Content, Demand):
         Raises:
             CacheFull: there is no room for what an upload needs.
         """
+        return self.with_room(len(chunk), lambda: self._accept(claim, offset, chunk))
+
+    def _accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
         need = self._need_of(offset, offset + len(chunk))
         with self._space.reserved(len(chunk), need) as granted, self.lock:
             if not granted:  # what somebody waits for may be further on in the same reply
-                awaited = self.state.is_pinned(offset + len(chunk), claim.end)
-                return awaited and self.state.is_live(claim)
+                come = offset + len(chunk)
+                self.state.pass_over(claim, come)
+                self.lock.notify_all()
+                return self.state.is_pinned(come, claim.end) and self.state.is_live(claim)
             spans = self.state.acceptable(claim, offset, offset + len(chunk))
             view = memoryview(chunk)
             for start, end in spans:
@@ -169,9 +180,9 @@ class Receiving(Content, Demand):
     def wait_for(self, start: int, end: int, failures_before: int, patience: Patience) -> None:
         """Wait until it is worth looking for [start, end) again.
 
-        That is when it is present, or nobody downloads the rest any more.  The timeout counts from
-        the last byte of the transfer that is waited for (behaviours.md row 13): a slow download
-        that moves is no failure.
+        That is when it is present, or nobody downloads a part that is missing.  The timeout counts
+        from the last byte of the transfer that is waited for (behaviours.md row 13): a slow
+        download that moves is no failure.
 
         Raises:
             RemoteTimeout: nothing moved for the timeout, or not for a reader of the same bytes a
@@ -186,7 +197,7 @@ class Receiving(Content, Demand):
                     raise RemoteTimeout(f"{self.path}: still no byte")
             while gaps := self.state.gaps(start, end):
                 self._raise_failure(gaps, failures_before)
-                if not self.state.claimed:
+                if self.state.unclaimed(start, end):
                     return
                 now = self._clock.monotonic()
                 quiet_until = self._quiet_since(gaps, entered_at) + patience.timeout_s
@@ -234,6 +245,8 @@ class Receiving(Content, Demand):
         with self.lock:
             if self.state.is_dirty or self.state.ticket is not None:
                 return False
+            if self.state.life is not Life.ATTACHED:  # its name is another file's by now
+                raise VersionChanged(f"{self.path} was unlinked or replaced while it was opened")
             base = self.state.base
             if base is not None and base.same_version(token):
                 if base != token:

@@ -246,7 +246,7 @@ class Tombstones:
         self._rescue(path, inside=False)
         hold = self._gate.hold((path,), self._timeout_s)
         try:
-            self._bury_alone(path)
+            self._bury_alone(path, given_up=False)
         finally:
             self._gate.release(hold)
 
@@ -259,7 +259,7 @@ class Tombstones:
         if self.find(path) is not None:
             self.commit(path)
             self._rescue(path, inside=True)
-            self._bury_alone(path)
+            self._bury_alone(path, given_up=True)
 
     def _rescue(self, path: str, *, inside: bool) -> None:
         """Bring what open handles still lack, as long as the node is there."""
@@ -271,14 +271,18 @@ class Tombstones:
             for file in files:
                 self._table.release(file)
 
-    def _bury_alone(self, path: str) -> None:
+    def _bury_alone(self, path: str, *, given_up: bool) -> None:
         """Nobody else is at work at `path`; another thread may have been faster.
 
-        A rename onto the name may have begun meanwhile, and failed, and is about to give it back:
-        then the node must stay.
+        Args:
+            path: the name.
+            given_up: another file has the name by now.  Otherwise a rename onto it may have begun
+                meanwhile, and failed, and is about to give it back: then the node must stay.
         """
         entry = self.find(path)
-        if entry is not None and entry.token is not None and entry.due_at != NEVER:
+        if entry is None or entry.token is None:
+            return
+        if given_up or entry.due_at != NEVER:
             self._delete(path, entry.token)
             self._journal.drop_tombstone(path)
             self._on_buried(path)

@@ -7,7 +7,8 @@ to be of the version that the claims are for, and only live claims are served.
 
 A download that has brought all that somebody asked for goes on as far as the prefetch budget
 allows (R24); a body without ranges also to its end when that is not far.  Else it pauses with its
-connection open, for 30 s at most, and ends.
+connection open, for 30 s at most, and ends.  It pauses, too, before it pushes out of a small cache
+what it brought and nobody has read: else who reads slowly would ask for it all again and again.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ class Transfer:
         if self._file.is_wanted_at(self._claims, come):
             return True
         near = self._file.is_wanted_at(self._claims, 0)
-        if self._may_run_ahead(come, near=near):
+        if not self._file.crowds_out() and self._may_run_ahead(come, near=near):
             return True
         self._leave()
         log.debug("download of %s pauses at %d", self._file.path, come)

@@ -122,6 +122,15 @@ class FetchState:
         start, end = clip((start, end), (first, min(claim.end, self.backing_end)))
         return self.present.gaps(start, end)
 
+    def pass_over(self, claim: Claim, end: int) -> None:
+        """The download of `claim` has come to `end` and stored nothing of the last bytes.
+
+        They will not come with it any more, so whoever wants them may claim them again.
+        """
+        live = self._claims.get(claim.number)
+        if live is not None and live.start < end:
+            self._claims[claim.number] = replace(live, start=min(live.end, end))
+
     def accepted(self, spans: Iterable[Span]) -> None:
         """Note that the downloaded bytes of `spans` are now in the data file."""
         self.present.update(spans)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from vofs.cache.gate import Hold
@@ -72,8 +73,9 @@ class Moving:
         """
         parts = self._parts
         local = parts.table.peek(destination)
-        if local is not None and local.is_local and local.put is None:
-            replaced = None  # only here: nothing has to make room on the service
+        here_alone = local is not None and local.is_local and local.put is None
+        if here_alone and parts.tombstones.find(destination) is None:
+            replaced = None  # nothing has to make room on the service
         intent = Intent(
             "rename", moved.path, destination, step="move",
             source_token=version_token(moved),
@@ -175,7 +177,7 @@ class Moving:
             parts.clock.sleep(LOOK_AGAIN_S)
             try:
                 status = parts.remote.move_status(job_url)
-            except RemoteUnavailable as exc:
+            except VofsError as exc:  # also a refusal: it says nothing of the job
                 log.info("move of %s: %s", source, exc)
         return status
 
@@ -243,7 +245,8 @@ class Moving:
         if status.phase is MovePhase.ACTIVE:
             raise RemoteUnavailable(f"the move of {intent.source} is still running", sent=True)
         done = status.phase is MovePhase.COMPLETED and intent.step == "move"
-        if done and status.destination not in (None, intent.destination):
+        # Its own source: that was the job which moved a nested node back, and it has done so.
+        if done and status.destination not in (None, intent.destination, intent.source):
             assert status.destination is not None
             self._move(intent, status.destination, intent.source)
         if intent.step == "move" and self._has_moved(intent):
@@ -266,10 +269,9 @@ class Moving:
         return True
 
     def _delete_quietly(self, path: str) -> None:
-        try:
+        with suppress(NodeNotFound):
             self._parts.remote.delete_node(path)
-        except NodeNotFound:
-            return
+        self._parts.tree.removed(path)
 
 
 def _version(node: NodeInfo | None) -> VersionToken | None:

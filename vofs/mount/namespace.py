@@ -248,7 +248,7 @@ class Namespace(Hiding):
         while True:
             try:
                 return look()
-            except RemoteUnavailable as exc:
+            except VofsError as exc:  # also a refusal: it says nothing of what happened
                 if self._parts.clock.monotonic() >= deadline:
                     raise Unsettled(f"the service does not say what happened: {exc}") from exc
                 self._parts.clock.sleep(LOOK_AGAIN_S)

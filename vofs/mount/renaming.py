@@ -62,13 +62,15 @@ class Renaming(Moving):
 
         Raises:
             IsAContainer, NotAContainer, ContainerNotEmpty: as rename(2) has it.
-            NodeBusy: an upload to `destination` broke, and the service may still truncate there.
+            NodeBusy: an upload to `destination` broke, and the service may still truncate what is
+                there (R1).
         """
         parts = self._parts
         local = parts.table.peek(destination)
         # What is known here of a file whose upload may have arrived says nothing of the service.
         in_doubt = local is not None and local.is_local and local.put is not None
-        if in_doubt and not parts.remote.capabilities.atomic_put:
+        truncates = not parts.remote.capabilities.atomic_put
+        if (in_doubt and truncates) or parts.is_threatened(destination):
             raise NodeBusy(f"{destination}: what became of its upload is not known yet; try again")
         try:
             if parts.tombstones.find(destination) is not None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from fakevospace import Hang, Rule
 from tests.integration.session.conftest import Open
-from tests.support.sessions import ManualClock, Mounted, Stage, until
+from tests.support.sessions import Background, ManualClock, Mounted, Stage, until
 from vofs.cache.cachedfile import CachedFile
 from vofs.core.prefetch import FREE, PAUSE_S, PrefetchBudget
 
@@ -141,6 +142,49 @@ def test_r24_a_pause_does_not_hold_up_the_unmount(open_stage: Open) -> None:
     _, mount, handle = paused(open_stage)
     mount.close(handle)
     mount.stop()
+
+
+@pytest.mark.parametrize("limit", [100 * KB, 300 * KB, 1 * MB])
+@pytest.mark.parametrize("step", [64 * KB, -64 * KB])
+def test_r24_a_body_larger_than_the_cache_does_not_push_itself_out(
+    open_stage: Open, limit: int, step: int
+) -> None:
+    """Without ranges, whoever reads slowly through a small cache, from the beginning or from the
+    end, asks for the whole file now and then, and not for each piece of it."""
+    stage = open_stage("cavern", cache_limit_bytes=limit)
+    stage.store("/f", BIG[: 6 * MB])
+    mount = stage.mount()
+    handle = mount.open("/f")
+    file = file_of(mount)
+    offsets = range(0, 6 * MB, abs(step))
+    for offset in offsets if step > 0 else reversed(offsets):
+        assert mount.call("read", handle, abs(step), offset) == BIG[offset : offset + abs(step)]
+        until(lambda: bool(file.pauses) or not file.state.claimed, "it runs ahead no further")
+    requests = stage.remote.count("open_bytes")
+    assert requests <= len(offsets)
+    if limit >= 1 * MB:
+        assert requests <= len(offsets) / 2
+    mount.close(handle)
+
+
+def test_r24_what_a_body_has_passed_is_asked_for_anew(open_stage: Open) -> None:
+    """A reader of bytes for which there was no room when they came does not wait until whoever
+    reads behind them has got all of his."""
+    stage = open_stage("cavern", cache_limit_bytes=1 * KB)
+    stage.store("/f", BIG[: 6 * MB])
+    mount = stage.mount()
+    handle = mount.open("/f")
+    faults = stage.service.fake.faults
+    faults.add(Rule(Hang(after_bytes=4 * MB), method="GET", path=stage.path("/f"), times=1))
+    try:
+        far = Background(lambda: mount.call("read", handle, 4 * KB, 5 * MB))
+        faults.wait_until_hanging()
+        assert mount.call("read", handle, 4 * KB, 1 * MB) == BIG[1 * MB : 1 * MB + 4 * KB]
+        assert not far.ended
+    finally:
+        faults.clear()
+    assert far.result() == BIG[5 * MB : 5 * MB + 4 * KB]
+    mount.close(handle)
 
 
 def test_r24_prefetch_off_downloads_what_is_asked_for(open_stage: Open) -> None:

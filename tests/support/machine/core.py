@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.support.actors import UNLIMITED, Actor, Stagehand
-from tests.support.expected import Expected
+from tests.support.expected import Expected, State
 from tests.support.faultydisk import Changes, FaultyDisk
 from tests.support.machine.doubts import Doubts, World
 from tests.support.simulated import SimulatedRemote
@@ -117,7 +117,7 @@ class Core:
         self.bound: dict[str, list[Expected]] = {name: [] for name in NAMES}
         self.recently_hidden: World = {}
         self.deleted: World = {}  # by other clients, since the last settling
-        self.partial: set[str] = set()  # found in conflict with holes, and not whole since
+        self.partial: set[str] = set()  # (perhaps) in conflict with holes, and not whole since
         self.foreign: dict[bytes, float] = {}  # what other clients stored, and when
         self.handles: list[Handle] = []
         self.calls: list[Call] = []
@@ -243,9 +243,11 @@ class Core:
             file.state.check_invariants()
 
 
-def shown(data: bytes | None) -> str:
-    """Bytes as runs: 3x05 are three fives."""
+def shown(data: State | bytes | None) -> str:
+    """Bytes as runs: 3x05 are three fives; what may be several with a bar between them."""
     if data is None:
         return "nothing"
+    if isinstance(data, State):
+        return " | ".join(map(shown, data.parts))
     runs = [f"{len(list(run))}x{value:02x}" for value, run in itertools.groupby(data)]
     return f"[{' '.join(runs)}]"

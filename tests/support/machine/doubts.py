@@ -43,6 +43,20 @@ class Doubts:
             if name in worlds[0] and any(world[name] is file for world in worlds):
                 worlds[:] = [world for world in worlds if world[name] is not None]
 
+    def unlinked(self, name: str, file: Expected) -> None:
+        """The file, if it was what had that name, has it no more."""
+        for worlds in self._doubts:
+            for world in worlds:
+                if world.get(name) is file:
+                    world[name] = None
+
+    def means(self, name: str, file: Expected) -> None:
+        """That name is the file's in every possible world."""
+        for worlds in self._doubts:
+            for world in worlds:
+                if name in world:
+                    world[name] = file
+
     def resolve(self, fits: Callable[[str, Expected | None], bool]) -> tuple[World, list[str]]:
         """End all doubts by looking.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from tests.support.expected import Expected
+from tests.support.expected import Expected, State
 from tests.support.machine.core import (
     ATTR_TTL_S,
     NAMES,
@@ -165,7 +165,7 @@ class Judge(Programs, Naming, Happenings):
             return
         if data is None or not file.may_be(data):
             raise ModelError(f"{name}: read {shown(data)}, not {list(map(shown, file.now))}")
-        file.settle(data)
+        file.settle(State((data,)))
         if there == data:
             file.rival, file.challenged = False, None
         elif not self._is_kept_in_conflict(name, file, there):
@@ -174,9 +174,13 @@ class Judge(Programs, Naming, Happenings):
     def _is_kept_in_conflict(self, name: str, file: Expected, there: bytes | None) -> bool:
         """Ours is kept, dirty and listed, and theirs is untouched, while a handle is open."""
         assert self.session is not None
-        states = [kept.upload_state for kept in self.session.files if kept.path == ROOT + name]
+        named = [f for f in self.session.files if f.path == ROOT + name and not f.is_detached]
         known = file.rival or file.challenged is not None
-        if not known or states != [Upload.CONFLICT] or there not in self.foreign:
+        if (
+            not known
+            or [f.upload_state for f in named] != [Upload.CONFLICT]
+            or there not in self.foreign
+        ):
             return False
         theirs = Expected(there)
         self.bound[name].append(theirs)

@@ -7,7 +7,7 @@ import os
 
 from tests.support.expected import Expected
 from tests.support.machine.calls import MOST_HANDLES, Calls
-from tests.support.machine.core import NAMES, ModelError
+from tests.support.machine.core import NAMES, ModelError, shown
 
 
 class Naming(Calls):
@@ -20,7 +20,7 @@ class Naming(Calls):
             return False
         file = Expected(b"")
         if name in self.recently_hidden:
-            file.may_replace |= set(self.recently_hidden[name].ever)
+            file.may_replace |= self.recently_hidden[name].ever
         self.bound[name].append(file)
 
         def created(number: object) -> None:
@@ -43,11 +43,11 @@ class Naming(Calls):
         mark = 0 if file is None else file.mark()
 
         def found(attributes: object) -> None:
-            size = getattr(attributes, "size", None)
+            size = int(getattr(attributes, "size"))  # noqa: B009
             if file is None:
                 raise ModelError(f"stat {name}: {size} bytes, and there is no such file")
-            if size not in {len(state) for state in file.ever[mark:]}:
-                raise ModelError(f"stat {name}: {size} bytes, not {list(map(len, file.now))}")
+            if not any(state.has_size(size) for state in file.since(mark)):
+                raise ModelError(f"stat {name}: {size} bytes, not {list(map(shown, file.now))}")
 
         def failed(number: int) -> None:
             if number == errno.ENOENT and file is not None:
@@ -75,9 +75,13 @@ class Naming(Calls):
                 self.fuse("unlink", name)
 
         def gone(value: object) -> None:
-            del self.names[name]
+            self.names.pop(name, None)
+            self.doubts.unlinked(name, file)  # a write has met another client's change meanwhile
+            self._is_wanted_no_more(file)
             if hides:
                 self.recently_hidden[name] = file
+            if file.challenged is not None:  # what the mount had not seen may stay (R8, R9)
+                self.doubts.add({name: None}, {name: file.challenged})
 
         self._name_call(
             f"unlink {name}", unlink, gone, {name: file}, {name: None}, locks_left=locks_left
@@ -94,9 +98,9 @@ class Naming(Calls):
         if not self._may_name(source) or not self._may_name(destination):
             return False
         if replaced is not None:
-            file.may_replace |= set(replaced.ever) | replaced.may_replace
+            file.may_replace |= replaced.ever | replaced.may_replace
         elif destination in self.recently_hidden:
-            file.may_replace |= set(self.recently_hidden[destination].ever)
+            file.may_replace |= self.recently_hidden[destination].ever
         self.bound[destination].append(file)
 
         def rename() -> None:
@@ -111,9 +115,16 @@ class Naming(Calls):
 
         def renamed(value: object) -> None:
             self.recently_hidden.pop(destination, None)
+            self._is_wanted_no_more(replaced)
             if source in self.doubts:  # a write has met another client's change meanwhile
                 self.names.pop(destination, None)
-                self.doubts.add({source: None, destination: file})
+                self.doubts.add(
+                    {source: None, destination: file},
+                    {source: None, destination: file.challenged or file},
+                )
+            elif destination in self.doubts:  # the same of the file that was replaced
+                del self.names[source]
+                self.doubts.means(destination, file)
             else:
                 self.names[destination] = self.names.pop(source)
 
@@ -123,6 +134,12 @@ class Naming(Calls):
             locks_left=locks_left,
         )  # fmt: skip
         return True
+
+    def _is_wanted_no_more(self, file: Expected | None) -> None:
+        """Its user has removed it: nobody looks for changes of it any more."""
+        if file is not None:
+            file.rival = False
+        self.deleted = {name: kept for name, kept in self.deleted.items() if kept is not file}
 
     def do_drop(self, which: int) -> bool:
         """vofs drop: forget what is clean."""

@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from tests.support.expected import Expected, overwritten, resized
+from tests.support.expected import Change, Expected, State, overwritten, resized
 from tests.support.machine.calls import MOST_HANDLES, Calls
 from tests.support.machine.core import NAMES, Handle, ModelError, nothing, shown
 
 FLAGS = (os.O_RDONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_RDWR | os.O_APPEND)
-Change = Callable[[bytes], bytes]
-
-
-def _same(state: bytes) -> bytes:
-    return state
 
 
 class Programs(Calls):
@@ -74,9 +69,9 @@ class Programs(Calls):
             handle.busy = False
             assert isinstance(data, bytes | bytearray | memoryview)
             if not file.read_since(mark, offset, size, bytes(data)):
-                wanted = [shown(state[offset : offset + size]) for state in file.ever[mark:]]
+                wanted = [*map(shown, file.since(mark))]
                 raise ModelError(
-                    f"read {handle.name} {offset}+{size}: {shown(bytes(data))}, not {wanted}"
+                    f"read {handle.name} {offset}+{size}: {shown(bytes(data))}, not of {wanted}"
                 )
 
         self._handle_call(
@@ -92,18 +87,12 @@ class Programs(Calls):
         data, offset = self.fresh_data(length), start * self.setting.unit
         append = bool(handle.flags & os.O_APPEND)
 
-        def write(state: bytes, part: bytes = data) -> bytes:
-            return overwritten(state, len(state) if append else offset, part)
+        def write(state: bytes) -> bytes:
+            return overwritten(state, len(state) if append else offset, data)
 
-        half = data[: len(data) // 2]
-        torn: list[Change] = [
-            lambda state: write(state, half)[: len(state)],
-            lambda state: write(state)[: len(state)],
-            lambda state: write(state, half),
-        ]
         self._change_by(
             handle, write, "write", lambda: self.fuse("write", handle.number, data, offset),
-            locks_left, torn,
+            locks_left, tears=True,
         )  # fmt: skip
         return True
 
@@ -138,14 +127,15 @@ class Programs(Calls):
         what: str,
         job: Callable[[], object],
         locks_left: int,
-        torn: list[Change] | None = None,
+        *,
+        tears: bool = False,
     ) -> None:
         def free(value: object) -> None:
             handle.busy = False
 
         handle.busy = True
         self._change(
-            handle.file, change, f"{what} {handle.name}", job, free, free, torn=torn,
+            handle.file, change, f"{what} {handle.name}", job, free, free, tears=tears,
             locks_left=locks_left,
         )  # fmt: skip
 
@@ -159,7 +149,7 @@ class Programs(Calls):
         failed: Callable[[int], None] = nothing,
         *,
         names: bool = False,
-        torn: list[Change] | None = None,
+        tears: bool = False,
         locks_left: int,
     ) -> None:
         """A call that changes bytes: until it has ended, both states are possible.
@@ -172,30 +162,34 @@ class Programs(Calls):
             done: called with its result.
             failed: called with its errno.
             names: it uses a name, so nobody changes names meanwhile.
-            torn: what may be there when it failed half-way.
+            tears: it may fail half-way, and leave some of its bytes.
             locks_left: see `do_run`.
         """
-        before, after = file.now, [change(state) for state in file.now]
-        file.changing, self.naming = True, self.naming or names
-        for state in after:
-            file.add(state)
+        before = file.now
+        after = [state for old in before for state in old.after(change)]
+        some = [state.after_some_of(change) for state in before]
+        file.before, self.naming = before, self.naming or names
+        file.add(*after)
+
+        def late() -> list[State]:
+            """What another client has made of it meanwhile."""
+            return [state for state in file.now if state not in (*before, *after)]
 
         def changed(value: object) -> None:
-            file.changing, self.naming = False, self.naming and not names
-            late = [state for state in file.now if state not in (*before, *after)]
-            file.settle(*dict.fromkeys(after + [change(state) for state in late]))
+            file.before, self.naming = None, self.naming and not names
+            theirs = [state for old in late() for state in old.after(change)]
+            file.settle(*dict.fromkeys([*after, *theirs]))
             self._must_stay(file)
             self._meet(file, really=not set(before) & set(after))
             done(value)
 
         def not_changed(number: int) -> None:
-            file.changing, self.naming = False, self.naming and not names
-            possible = [part(state) for part in (_same, *(torn or ())) for state in before]
-            file.settle(*dict.fromkeys([*possible, *file.now]))
+            file.before, self.naming = None, self.naming and not names
+            file.settle(*dict.fromkeys([*before, *(some if tears else ()), *file.now]))
             failed(number)
 
         def killed() -> None:
-            file.tear(before, after)
+            file.settle(*dict.fromkeys([*some, *late()]))
             for name in [name for name, named in self.names.items() if named is file]:
                 del self.names[name]
                 self.doubts.add({name: file})
@@ -220,8 +214,8 @@ class Programs(Calls):
         theirs = file.challenged
         if theirs is None:
             return
-        file.rival = file.rival or really
         for name in [name for name, named in self.names.items() if named is file]:
+            file.rival = file.rival or really
             del self.names[name]
             self.doubts.add({name: file}, {name: theirs})
 

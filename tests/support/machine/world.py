@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.support.expected import Expected
+from tests.support.expected import Expected, State
 from tests.support.faultydisk import ASIDE, COMMIT, CREATE, REMOVE, SYNC, TRUNCATE, WRITE, DiskFault
 from tests.support.machine.core import ATTR_TTL_S, NAMES, ROOT, TIMEOUT_S, Core, ModelError, shown
 from tests.support.simulated import Fault
@@ -91,16 +91,20 @@ class Happenings(Core):
         self.foreign[data] = self.stage.monotonic()
         theirs = Expected(data)
         self.bound[name].append(theirs)
+        agreed = [] if file is None else file.before or file.now
         if file is None:
             self.doubts.add({name: None}, {name: theirs})
-        elif file.changing or there not in file.now:
+        elif there is not None and State((there,)) in agreed:
+            file.challenged = theirs  # until the mount has looked, a change here is a conflict
+            file.add(State((data,)))
+        else:
             # Whoever stores while a PUT of ours is under way may simply be the last one.
-            file.rival = ROOT + name not in self.service.in_flight
+            unsent = there is None or not any(state.may_be(there) for state in agreed)
+            file.rival = unsent and ROOT + name not in self.service.in_flight
+            if not file.rival:
+                self.partial.add(name)  # ours may have arrived, and be gone with its clean bytes
             del self.names[name]
             self.doubts.add({name: file}, {name: theirs})
-        else:
-            file.challenged = theirs  # until the mount has looked, a change here is a conflict
-            file.add(data)
         return True
 
     def arrived(self, arrival: Arrival) -> None:
@@ -114,7 +118,7 @@ class Happenings(Core):
         old = stored_at is not None and stored_at < arrival.called_s - ATTR_TTL_S
         if not self.service.atomic and len(replaced) <= self.service.longest[arrival.path]:
             return  # it may look like what a broken PUT of ours has left (R2)
-        if old and not any(replaced in {*file.ever, *file.may_replace} for file in files):
+        if old and not any(replaced in file.ever | file.may_replace for file in files):
             raise ModelError(f"{name}: the version of another client is overwritten")
 
     # -- the end of a session -------------------------------------------------------------------
@@ -132,10 +136,13 @@ class Happenings(Core):
         for name, file in self.recently_hidden.items():  # not committed for a moment (R9)
             self.names.pop(name, None)
             self.doubts.add({name: file}, {name: None})
+            node = self.service.nodes.get(ROOT + name)
+            if node is None or node.data in self.foreign:
+                self.partial.add(name)  # the version that its holes come from may be gone
         self._forget_handles()
         self.naming = False
         for file in self.all_files:
-            file.changing = False
+            file.killed()
         self.disturbed = True
         self.caches += 1
         self.mount()
