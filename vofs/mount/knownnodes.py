@@ -7,7 +7,7 @@ changes override what it says, and they retire with a listing begun after them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -153,6 +153,18 @@ class KnownNodes:
         if not all(found):
             return None
         return [known.node for known in found if known is not None]
+
+    def _as_known(self, path: str, nodes: Iterable[NodeInfo]) -> list[NodeInfo]:
+        """`nodes` of the container `path`, those that have not changed as they are known already.
+
+        So a listing that is loaded again takes no more memory than what is new in it.
+        """
+        with self._lock:
+            names, _ = self._listings.get(path, (set[str](), 0.0))
+            children = [uris.child_path(path, name) for name in names]
+            known = {child: self._nodes[child].node for child in children if child in self._nodes}
+        found = ((node, known.get(node.path)) for node in nodes)
+        return [before if before == node else node for node, before in found]
 
     def _without_gone(self, path: str, nodes: dict[str, NodeInfo]) -> dict[str, NodeInfo]:
         """`nodes` but for those whose last change of ours took them away."""

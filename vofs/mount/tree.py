@@ -191,7 +191,7 @@ class Tree(KnownNodes):
         """Ask for the listing, for everybody who waits for it too."""
         try:
             with self._places.place(path):
-                nodes = list(self._remote.list_children(path))
+                nodes = self._as_known(path, self._remote.list_children(path))
             listed = {node.path: node for node in nodes}
             names, unknown = self._take_listing(path, nodes, load)
             for name in unknown:  # stored while the listing was under way
