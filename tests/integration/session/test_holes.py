@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.support.damaging import DamagingRemote
+from tests.support.damaging import Damaged, DamagingRemote
+from tests.support.faultyremote import FaultyRemote
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, Mounted, Stage, raising, until
 from vofs.cache.cachedfile import CachedFile
+from vofs.core.conflicts import OnConflict
 from vofs.core.errors import RemoteUnavailable
 from vofs.core.eviction import BLOCK
+from vofs.core.nodes import MD5, NodeInfo, VersionToken
+from vofs.remote.api import ByteSource
 
 KB, MB = 1024, 1 << 20
 DATA = os.urandom(700 * KB)
@@ -91,7 +95,7 @@ def file_of(mount: Mounted) -> CachedFile:
     return file
 
 
-@pytest.mark.promise("Writing", "Holes are proved")
+@pytest.mark.promise("Durability", "What is sent over a node")
 def test_r06_a_damaged_download_is_never_sent_over_the_good_file(
     damaging: Callable[..., Stage], change: Change, expect_log: ExpectLog
 ) -> None:
@@ -286,3 +290,54 @@ def test_r06_what_lies_far_apart_is_fetched_by_itself(open_stage: Open) -> None:
     mount.wait_sent()
     assert stage.stored("/f") == data[: 6 * MB] + NEW + data[6 * MB + len(NEW) :]
     assert stage.remote.count("open_bytes") == 2
+
+
+class WithoutMd5(FaultyRemote):
+    """A service that tells no MD5, neither of its nodes nor in its replies."""
+
+    def open_bytes(self, path: str, start: int, end: int, expected: VersionToken) -> ByteSource:
+        quiet = Damaged(super().open_bytes(path, start, end, expected), -1, 0)
+        quiet.md5 = None
+        return quiet
+
+    def get_node(self, path: str) -> NodeInfo:
+        return self._without(super().get_node(path))
+
+    def list_children(self, path: str) -> Iterator[NodeInfo]:
+        return map(self._without, super().list_children(path))
+
+    def _without(self, node: NodeInfo) -> NodeInfo:
+        kept = {uri: text for uri, text in node.properties.items() if uri != MD5}
+        return replace(node, properties=kept)
+
+
+def test_r06_where_no_md5_is_told_the_date_is_looked_at(
+    open_stage: Open, expect_log: ExpectLog
+) -> None:
+    """cavern: another version of the same length, stored in the same second, is no base version;
+    the head of its reply does not tell it apart, the node does."""
+    expect_log("cannot be sent", level=logging.ERROR)
+    expect_log("1 uploads stay")
+    stage = open_stage("cavern", attr_ttl_s=3600.0, on_conflict=OnConflict.FAIL)
+    stage.remote = WithoutMd5(stage.remote)
+    stage.service.fake.clock.freeze(1_700_000_000.25)
+    stage.store("/f", DATA)
+    mount = stage.mount(threads=False)
+    edit(mount, CHANGES["in place"])
+    stage.service.fake.clock.advance(0.005)
+    stage.store("/f", bytes(len(DATA)))
+    mount.start()
+    until(lambda: [row["state"] for row in mount.uploads()] == ["conflict (partial)"], "it is seen")
+    assert stage.stored("/f") == bytes(len(DATA))
+    mount.leave()
+
+
+def test_r06_where_no_md5_is_told_nothing_is_downloaded_for_a_proof(open_stage: Open) -> None:
+    stage = open_stage("cavern", close_wait_s=0.0)
+    stage.remote = WithoutMd5(stage.remote)
+    stage.store("/f", DATA)
+    mount = stage.mount()
+    edit(mount, CHANGES["cut"])
+    mount.wait_sent()
+    assert stage.stored("/f") == CHANGES["cut"].result(DATA)
+    assert stage.remote.count("open_bytes") == 1
