@@ -173,11 +173,9 @@ class FileTable(FilesInUse):
 
     def forget(self, path: str) -> None:
         """The node at `path` is gone, and so is its row; whoever still uses the file goes on."""
-        with self._lock:
-            file = self._by_path.get(path)
-            unused = file is not None and not self._uses.get(file, 0)
+        file = self.peek(path)
         self.detached(path)
-        if file is not None and unused:
+        if file is not None:  # whoever used it may have paid that back while it lost its name
             self.settle(file)
 
     def find_detached(self, path: str) -> list[CachedFile]:

@@ -160,11 +160,13 @@ class KnownNodes:
             gone = {name for name, (_, there) in self._changes.get(path, {}).items() if not there}
         return {name: node for name, node in nodes.items() if name not in gone}
 
-    def _take_listing(self, path: str, nodes: list[NodeInfo], load: Load) -> list[str]:
+    def _take_listing(
+        self, path: str, nodes: list[NodeInfo], load: Load
+    ) -> tuple[set[str], list[str]]:
         """Remember what `load` brought; changes younger than its beginning override it (R16).
 
         Returns:
-            Names that are there by a younger change and of which no node is known.
+            All names, and those that are there by a younger change and of which no node is known.
         """
         now = self._clock.monotonic()
         with self._lock:
@@ -182,7 +184,8 @@ class KnownNodes:
             present = {name for name, (_, is_present) in younger.items() if is_present}
             self._listings[path] = names | present, now
             self._singly.pop(path, None)
-            return [name for name in present if uris.child_path(path, name) not in self._nodes]
+            unknown = [name for name in present if uris.child_path(path, name) not in self._nodes]
+            return names | present, unknown
 
     # -- changes that we made, confirmed by the service ------------------------------------------
 
