@@ -23,6 +23,7 @@ from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
 from vofs.core.eviction import BLOCK, blocks_of
+from vofs.core.nodes import VersionToken
 from vofs.core.spans import Span
 
 PROVEN_S = 10.0  # how long a base version that was seen counts as being there
@@ -86,9 +87,9 @@ class Evictable(FileCore):
             self._unlisted, self._rest_from = False, 0
             self._space.rest_used(self)
 
-    def confirm(self, seen_at: float) -> None:
+    def confirm(self, seen_at: float, version: VersionToken | None = None) -> None:
         """See `FileCore.confirm`."""
-        super().confirm(seen_at)
+        super().confirm(seen_at, version)
         with self.lock:
             self._offer_again()
 

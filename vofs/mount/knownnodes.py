@@ -20,6 +20,7 @@ from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.locks import Level, OrderedLock
 
 PAGE_NODES = 1000  # what services list at a time: so much of a listing is one request
+NEVER = float("-inf")
 SINGLY = 3  # nodes that are asked for one by one however short the listing is
 
 
@@ -30,7 +31,8 @@ class Known:
     Attributes:
         node: the node.
         since: when the answer came: from then on it is believed for the time to live.
-        asked_at: when the question was sent: the answer confirms nothing that is younger.
+        asked_at: when the question was sent: the answer confirms nothing that is younger; `NEVER`
+            when the answer may be older than that: a version in a listing that lags.
     """
 
     node: NodeInfo
@@ -46,12 +48,14 @@ class Load:
         sequence: the number of the last local change before it began.
         asked_at: when it began, monotonic seconds.
         nodes: what came.
+        lags: the versions that come may be older ones.
         failure: why nothing came.
         ended: one of the two is there.
     """
 
     sequence: int
     asked_at: float
+    lags: bool = False
     nodes: list[NodeInfo] = field(default_factory=list)
     failure: VofsError | None = None
     ended: bool = False
@@ -139,6 +143,19 @@ class KnownNodes:
             if known is not None and version_token(known.node) == token:
                 self._nodes[path] = replace(known, since=self._clock.monotonic())
 
+    def confirmed(self, path: str, token: VersionToken, asked_at: float) -> None:
+        """Bytes that were asked for at `asked_at` have proved that the node has this version."""
+        with self._lock:
+            known = self._nodes.get(path)
+            if known is not None and version_token(known.node).same_version(token):
+                self._nodes[path] = replace(known, asked_at=max(known.asked_at, asked_at))
+
+    def _is_hearsay(self, node: NodeInfo) -> bool:
+        """Whether `node`, known at this moment, was only seen in a listing that may lag."""
+        with self._lock:
+            known = self._nodes.get(node.path)
+            return known is not None and known.node is node and known.asked_at == NEVER
+
     def _override(self, path: str, started: int) -> bool | None:
         """What a change younger than `started` says of `path`: present, absent, or nothing."""
         change = self._changes.get(uris.parent_of(path), {}).get(uris.name_of(path))
@@ -177,12 +194,24 @@ class KnownNodes:
             names = {node.name for node in nodes if node.name not in younger}
             for node in nodes:
                 if node.name in names:
-                    self._nodes[node.path] = Known(node, now, load.asked_at)
+                    self._nodes[node.path] = Known(node, now, self._told_at(node, load))
                     self._missing.pop(node.path, None)
             present = {name for name, (_, is_present) in younger.items() if is_present}
             self._listings[path] = names | present, now
             self._singly.pop(path, None)
             return [name for name in present if uris.child_path(path, name) not in self._nodes]
+
+    def _told_at(self, node: NodeInfo, load: Load) -> float:
+        """From when on what a listing says of `node` is true, see `Known.asked_at`.  Lock held.
+
+        A listing that lags says no more than what was known before.
+        """
+        if node.kind is not NodeKind.DATA or not load.lags:
+            return load.asked_at
+        known = self._nodes.get(node.path)
+        if known is None or not version_token(known.node).same_version(version_token(node)):
+            return NEVER
+        return known.asked_at
 
     # -- changes that we made, confirmed by the service ------------------------------------------
 
@@ -208,6 +237,19 @@ class KnownNodes:
             self._missing[path] = self._clock.monotonic()
             self._changed(path, present=False)
 
+    def moved(self, source: str, destination: str) -> None:
+        """A node has another name; what was known of it is no younger for that."""
+        with self._lock:
+            known = self._nodes.get(source)
+        self.removed(source)
+        self.appeared(destination)
+        if known is not None:
+            with self._lock:
+                self._forget(destination)
+                self._nodes[destination] = replace(
+                    known, node=replace(known.node, path=destination)
+                )
+
     def _changed(self, path: str, *, present: bool) -> None:
         """Number a change and correct the listing.  Lock held."""
         parent, name = uris.parent_of(path), uris.name_of(path)
@@ -217,10 +259,10 @@ class KnownNodes:
         (names.add if present else names.discard)(name)
 
     def seen_at(self, path: str) -> float:
-        """When the service was asked for what is known of `path` (monotonic; -inf: nothing is)."""
+        """When the service was asked for what is known of `path`; see `Known.asked_at`."""
         with self._lock:
             known = self._nodes.get(path)
-            return float("-inf") if known is None else known.asked_at
+            return NEVER if known is None else known.asked_at
 
     def invalidate(self, path: str) -> None:
         """What is known of `path` itself may be wrong: ask again."""
