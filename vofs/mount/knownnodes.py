@@ -144,7 +144,7 @@ class KnownNodes:
                 self._nodes[path] = replace(known, since=self._clock.monotonic())
 
     def confirmed(self, path: str, token: VersionToken, asked_at: float) -> None:
-        """Bytes that were asked for at `asked_at` have proved that the node has this version."""
+        """Bytes asked for at `asked_at` have proved that the node has this version."""
         with self._lock:
             known = self._nodes.get(path)
             if known is not None and version_token(known.node).same_version(token):
@@ -204,7 +204,7 @@ class KnownNodes:
     def _told_at(self, node: NodeInfo, load: Load) -> float:
         """From when on what a listing says of `node` is true, see `Known.asked_at`.  Lock held.
 
-        A listing that lags says no more than what was known before.
+        One that lags confirms nothing that was not known before.
         """
         if node.kind is not NodeKind.DATA or not load.lags:
             return load.asked_at
@@ -243,12 +243,11 @@ class KnownNodes:
             known = self._nodes.get(source)
         self.removed(source)
         self.appeared(destination)
-        if known is not None:
-            with self._lock:
-                self._forget(destination)
-                self._nodes[destination] = replace(
-                    known, node=replace(known.node, path=destination)
-                )
+        with self._lock:
+            self._forget(destination)
+            if known is not None:
+                renamed = replace(known.node, path=destination)
+                self._nodes[destination] = replace(known, node=renamed)
 
     def _changed(self, path: str, *, present: bool) -> None:
         """Number a change and correct the listing.  Lock held."""

@@ -105,7 +105,6 @@ class Moving:
             Unsettled: the last step's end, or the undoing's, is not known.
             VofsError: refused; everything is as it was.
         """
-        parts = self._parts
         try:
             if intent.step == "aside":
                 self._move(intent, intent.destination, intent.aside)

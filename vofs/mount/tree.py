@@ -59,6 +59,7 @@ class Tree(KnownNodes):
     ) -> None:
         super().__init__(clock, attr_ttl_s, negative_ttl_s)
         self._remote, self._table, self._tombstones = remote, table, tombstones
+        self._lags = remote.capabilities.listing_lags
         self._places, self._timeout_s = places, timeout_s
         self._loading: dict[str, Load] = {}
 
@@ -206,8 +207,7 @@ class Tree(KnownNodes):
             load = self._loading.get(path)
             mine = load is None
             if known is None and load is None:
-                lags = self._remote.capabilities.listing_lags
-                load = Load(self._sequence, self._clock.monotonic(), lags)
+                load = Load(self._sequence, self._clock.monotonic(), self._lags)
                 self._loading[path] = load
         if known is not None:
             return self._living(known)

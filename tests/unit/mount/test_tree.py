@@ -20,6 +20,7 @@ from vofs.core import uris
 from vofs.core.errors import NodeNotFound, NotAContainer, PermissionDenied, RemoteUnavailable
 from vofs.core.nodes import LENGTH, NodeInfo, NodeKind
 from vofs.mount.tree import Tree
+from vofs.remote.api import Capabilities
 
 TTL, NEGATIVE_TTL = 10.0, 5.0
 
@@ -27,7 +28,11 @@ TTL, NEGATIVE_TTL = 10.0, 5.0
 class Nodes:
     """The part of a `Remote` that a tree uses: nodes in a dict, requests counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lags: bool = False) -> None:
+        self.capabilities = Capabilities(
+            "identity", ranges=True, atomic_put=True, pages=True, empty_put=False,
+            listing_lags=lags, writable=True,
+        )  # fmt: skip
         self.nodes: dict[str, NodeInfo] = {}
         self.asked: list[str] = []
         self.hold: HeldAt | None = None
