@@ -173,7 +173,7 @@ def eviction(run: Run) -> None:
 
 
 def write_during_upload(run: Run) -> None:
-    """Changes before, in and behind what has left already, and a truncation (R3)."""
+    """Changes before, in and behind what has left already, and truncations of both kinds (R3)."""
     witness = run.witness
     changed = threading.Event()
 
@@ -181,6 +181,8 @@ def write_during_upload(run: Run) -> None:
         witness.write("/f", handle, NEW, MIB - 300)
         witness.write("/f", handle, MORE, 2 * MIB)
         witness.truncate("/f", 2 * MIB + 5000, handle)
+        witness.truncate("/f", 100_000, handle)
+        witness.write("/f", handle, MORE, 99_000)
         changed.set()
 
     handle = witness.create("/f")

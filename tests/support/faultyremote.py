@@ -243,5 +243,5 @@ class FaultyTransactions:
         receipt: PutReceipt = self._call("commit", path, lambda: self._inner.commit(path, number))
         return receipt
 
-    def abort(self, path: str, number: str) -> None:
-        self._call("abort", path, lambda: self._inner.abort(path, number))
+    def abort(self, path: str, number: str, *, gone: bool = False) -> None:
+        self._call("abort", path, lambda: self._inner.abort(path, number, gone=gone))

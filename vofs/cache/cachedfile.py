@@ -15,7 +15,7 @@ the name back (R9); as long as the row is there it is kept in step like any othe
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from copy import deepcopy
 
 from vofs.cache.clock import Clock
@@ -27,8 +27,11 @@ from vofs.cache.receiving import Receiving
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
 from vofs.core.errors import CacheDamaged, CacheError
+from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life
 from vofs.core.spans import Span
+
+AT_ONCE = 16 << 20  # bytes that are copied for an upload while others wait for the file
 
 
 class CachedFile(Receiving, Conflicting):
@@ -81,7 +84,11 @@ class CachedFile(Receiving, Conflicting):
             CacheFull: there is no room; where the file had bytes, a part of the data may be there.
         """
         # Twice: an upload that runs may have to keep the old bytes (R3).
-        with self._space.reserved(2 * len(data), Need.KEPT), self.lock:
+        size = 2 * len(data)
+        return self.with_room(size, lambda: self._write_within(size, offset, data, append=append))
+
+    def _write_within(self, size: int, offset: int, data: bytes, *, append: bool) -> int:
+        with self._space.reserved(size, Need.KEPT), self.lock:
             start = self.state.size if append else offset
             end = start + len(data)
             self._before_change(start, end)
@@ -102,45 +109,120 @@ class CachedFile(Receiving, Conflicting):
             return len(data)
 
     def truncate(self, size: int) -> None:
-        """Cut or extend the file to `size` bytes; what is added reads as zeros."""
-        with self.lock:
-            before = self.state.size
-            if size == before:
-                return
-            self._before_change(size, before)
-            if size > before:
-                self._data.truncate(size)
-                self.state.truncated(size)
-                self._sparse = True
-                self._account()
-                self._commit_span((before, size))
-                return
-            trial = deepcopy(self.state)
-            trial.truncated(size)
-            if size == 0:  # nothing is left of what a power loss may have spoilt
-                self._losses = self._index.losses
-            self._index.save(self._row(trial))  # first: when that fails, nothing has changed
+        """Cut or extend the file to `size` bytes; what is added reads as zeros.
+
+        What an upload still needs of the end is kept for it (R3): where that is less work the
+        upload keeps the data file, and the file goes on in a new one; else the end is copied aside,
+        a part at a time, so that nobody waits for the whole of it.
+
+        Raises:
+            CacheFull: there is no room for what has to be copied; nothing has changed.
+        """
+        self.with_room(0, lambda: self._truncate_keeping(size))
+
+    def _truncate_keeping(self, size: int) -> None:
+        while True:
+            with self.lock:
+                needed = self._needed_behind(size)
+                if not needed:
+                    self._truncate(size)
+                    return
+            if size <= min(needed, AT_ONCE):
+                with self._room_for(size), self.lock:
+                    if self._needed_behind(size):
+                        self._truncate_in_new_file(size)
+                        return
+            else:
+                with self._room_for(min(needed, AT_ONCE)), self.lock:
+                    self._copy_aside(size, self.state.size, AT_ONCE)
+
+    def _room_for(self, size: int) -> AbstractContextManager[object]:
+        """Room to copy `size` bytes; nothing needs none, however full the disk is."""
+        return self._space.reserved(size, Need.KEPT) if size else nullcontext()
+
+    def _needed_behind(self, size: int) -> int:
+        """How many bytes at and behind `size` an upload needs and nobody has kept.  Lock held."""
+        spans = self.state.copy_aside_for_write(size, max(size, self.state.size))
+        return sum(end - start for start, end in spans)
+
+    def _truncate(self, size: int) -> None:
+        before = self.state.size
+        if size == before:
+            return
+        self._before_change(size, before)
+        if size > before:
+            self._data.truncate(size)
+            self.state.truncated(size)
+            self._sparse = True
+            self._account()
+            self._commit_span((before, size))
+            return
+        trial = self._cut(size)
+        try:
+            self._data.truncate(size)
+        except CacheError:  # the old bytes are still there: so is the old size
+            with suppress(CacheError):
+                self._save()
+            raise
+        self._has_been_cut(trial)
+
+    def _truncate_in_new_file(self, size: int) -> None:
+        """Cut the file, and leave its data file to the upload.  Lock held."""
+        new = self._disk.open_new(self.number)
+        try:
+            new.truncate(size)
+            for span in self.state.present.within(0, size):
+                self._data.copy_to(new, *span)
+            self._before_change(size, size)
+            trial = self._cut(size)
             try:
-                self._data.truncate(size)
-            except CacheError:  # the old bytes are still there: so is the old size
+                self._disk.put_in_place(self.number)
+            except CacheError:
                 with suppress(CacheError):
                     self._save()
                 raise
-            self.state = trial
-            self.mtime_ns = self._clock.time_ns()
+        except BaseException:
+            new.close()
+            raise
+        trial.froze()
+        self._frozen, self._data = self._data, new
+        self._has_been_cut(trial)
+
+    def _cut(self, size: int) -> FileState:
+        """The state of the file cut to `size`; its row is committed: first, or nothing happens."""
+        trial = deepcopy(self.state)
+        trial.truncated(size)
+        if size == 0:  # nothing is left of what a power loss may have spoilt
+            self._losses = self._index.losses
+        self._index.save(self._row(trial))
+        return trial
+
+    def _has_been_cut(self, trial: FileState) -> None:
+        self.state = trial
+        self.mtime_ns = self._clock.time_ns()
+        self._account()
+        if not self._row_whole and self.state.is_whole:
+            self._save(whole=True)
+
+    def _copy_aside(self, start: int, end: int, most: int | None = None) -> None:
+        """Copy what an upload still needs of [start, end), up to `most` bytes.  Lock held."""
+        spans = self.state.copy_aside_for_write(start, end)
+        for first, last in spans:
+            stop = last if most is None else min(last, first + most)
+            if self._aside is None:
+                self._aside = self._disk.open_aside()
+            self._data.copy_to(self._aside, first, stop)
+            self.state.copied_aside([(first, stop)])
+            if most is not None:
+                most -= stop - first
+                if most == 0:
+                    break
+        if spans:
             self._account()
-            if not self._row_whole and self.state.is_whole:
-                self._save(whole=True)
 
     def _before_change(self, start: int, end: int) -> None:
         """Copy aside what an upload still needs, and commit the dirty mark.  Lock held."""
-        spans = self.state.copy_aside_for_write(start, end)
-        if spans:
-            if self._aside is None:
-                self._aside = self._disk.open_aside()
-            for span in spans:
-                self._data.copy_to(self._aside, *span)
-            self.state.copied_aside(spans)
+        self._copy_aside(start, end)
         self._changed_at = self._clock.monotonic()
         was_durable = self._row_dirty and self.state.generation == self._durable_generation
         if was_durable or not self._row_dirty:

@@ -15,12 +15,13 @@ from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from vofs.cache.clock import Clock
+from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.evictable import Evictable
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
-from vofs.core.contentcheck import ContentCheck, Verdict
+from vofs.core.contentcheck import ContentCheck, Verdict, disputed, is_right
 from vofs.core.errors import TransferCorrupted, VersionChanged, VofsError
 from vofs.core.fetchstate import Claim
 from vofs.core.filestate import FileState
@@ -116,6 +117,9 @@ class Content(Evictable):
     def _is_held_back(self, start: int, end: int) -> bool:
         return any(first < end and start < last for _, (first, last) in self._held)
 
+    def _held_end(self) -> int:
+        return max((last for _, (_, last) in self._held), default=0)
+
     def check(self, claims: list[Claim]) -> Verdict | None:
         """Compare a file that has just become whole with the MD5 that the service tells.
 
@@ -143,6 +147,7 @@ class Content(Evictable):
             missing = [span for _, span in held]  # and nothing else: blocks may be evicted
             return (
                 (now.epoch, now.generation) == (epoch, generation)
+                and now.life is Life.ATTACHED  # else its name, and the row, are another file's
                 and self._held is held
                 and now.gaps(0, now.size) == missing
             )
@@ -150,7 +155,8 @@ class Content(Evictable):
         found = self.digest_while(state.size, same)
         with self.lock:
             if found is None or not same():
-                self._release_held()
+                if self._held is held:  # else it is another content's
+                    self._release_held()
                 return None
             return self._judged(found, base, expected)
 
@@ -169,7 +175,7 @@ class Content(Evictable):
                 self._wrong = TransferCorrupted(failure), self._clock.monotonic()
                 return verdict
             case Verdict.DISPUTED:
-                self.error = f"the service tells MD5 {expected}; downloaded twice, it is {found}"
+                self.error = disputed(expected, found)
                 self._save()
             case Verdict.RIGHT:
                 if self._check.repeated:
@@ -205,10 +211,13 @@ class Content(Evictable):
         with self.lock:
             self._row_losses = losses
             if not dirty:
-                if not empty and base is not None and (found is None or found != base.md5):
+                if not empty and base is not None and not self._is_copy(found, base):
                     self._drop(base)
                 self._losses = losses
             self._save()
+
+    def _is_copy(self, found: str | None, base: VersionToken) -> bool:
+        return found is not None and is_right(found, base.md5 or "", self.error)
 
     # -- another content ------------------------------------------------------------------------
 
@@ -235,12 +244,23 @@ class Content(Evictable):
         The row is replaced first; when that fails, the file stays as it was.  Lock held.
         """
         row = replace(self._row(state), whole=state.is_whole, present_bytes=0)
-        stored = self._index.replace(row, self._disk.create_data)
+        made: list[DataFile] = []
+
+        def create(number: int) -> None:  # before the commit: afterwards nothing may fail
+            self._disk.create_data(number)
+            made.append(self._disk.open_data(number, create=False))
+            made[0].truncate(state.size)
+
+        try:
+            stored = self._index.replace(row, create)
+        except BaseException:
+            for data in made:
+                data.close()
+            raise
         old_number, old_data = self.number, self._data
         self.number, self.state, self._row_whole = stored.number, state, row.whole
         self._losses = self._row_losses = stored.losses
-        self._data = self._disk.open_data(stored.number, create=False)
-        self._data.truncate(state.size)
+        self._data = made[0]
         self._row_promises, self._row_bytes, self._charged = row.whole, 0, 0
         old_data.close()
         self._disk.remove_data(old_number)

@@ -38,7 +38,9 @@ def local_errors(what: str) -> Iterator[None]:
         yield
     except OSError as exc:
         reason = f"{what}: {os.strerror(exc.errno) if exc.errno else exc}"
-        if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        # Without descriptors or memory nothing is known of the file: it is not damaged.
+        scarce = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, *scarce):
             raise CacheFull(reason) from exc
         raise CacheDamaged(reason) from exc
 

@@ -6,6 +6,7 @@ The directory is ours alone, mode 0700, or it is refused (R23).  It holds
     index.sqlite    see `index.py`
     set-aside-TIME  an index that could not be read, with its data
     ballast         given up when the disk is full, so that the index can commit (R21)
+    new-NNN         about to take the place of a data file; without meaning after a kill
     data/NNN        one sparse file per cached file, named by number, so a rename moves nothing
 
 Data files are opened relative to the directory's descriptor and never through a symbolic link.
@@ -26,6 +27,7 @@ from pathlib import Path
 
 from vofs.cache.clock import Clock
 from vofs.cache.datafile import DataFile, local_errors
+from vofs.cache.filesystem import type_of
 from vofs.cache.index import Index
 from vofs.core.errors import CacheFull, MountUnusable
 
@@ -34,6 +36,7 @@ BALLAST, BALLAST_BYTES = "ballast", 4 << 20
 
 log = logging.getLogger(__name__)
 SET_ASIDE, MOVING = "set-aside-", ".moving"
+NEW = "new-"
 # The index last, and its log before it: without its log it would look as it was long ago.
 PARTS = ("data", "index.sqlite-wal", "index.sqlite-journal", "index.sqlite")
 
@@ -140,6 +143,8 @@ class Disk:
         """Complete what a kill interrupted, before the index is opened."""
         with local_errors("setting the cache aside"):
             for name in sorted(os.listdir(self._root_fd)):
+                if name.startswith(NEW):
+                    os.unlink(name, dir_fd=self._root_fd)
                 if name.startswith(SET_ASIDE) and name.endswith(MOVING):
                     self._move_into(name.removesuffix(MOVING))
 
@@ -186,6 +191,19 @@ class Disk:
             )
         return DataFile(descriptor)
 
+    def open_new(self, number: int) -> DataFile:
+        """An empty file that `put_in_place` makes data file `number`; see there."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        with local_errors(f"new data file {number}"):
+            return DataFile(os.open(f"{NEW}{number}", flags, 0o600, dir_fd=self._root_fd))
+
+    def put_in_place(self, number: int) -> None:
+        """Let the new file be data file `number`; whoever has the old one open keeps that."""
+        with local_errors(f"new data file {number}"):
+            os.rename(
+                f"{NEW}{number}", str(number), src_dir_fd=self._root_fd, dst_dir_fd=self._data_fd
+            )
+
     def remove_data(self, number: int) -> None:
         """Remove the data file `number`; missing is fine."""
         with local_errors(f"data file {number}"), suppress(FileNotFoundError):
@@ -222,6 +240,15 @@ class Disk:
             if libc.syncfs(self._root_fd):
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
+    def sync_names(self) -> None:
+        """Bring the names of all data files to the disk: fsync(2) of their directory.
+
+        Raises:
+            CacheDamaged: the disk failed.
+        """
+        with local_errors("fsync of the data directory"):
+            os.fsync(self._data_fd)
+
     def data_numbers(self) -> list[int]:
         """The numbers of all data files."""
         return sorted(int(name) for name in os.listdir(self._data_fd) if name.isdecimal())
@@ -239,6 +266,11 @@ class Disk:
         """What the file system has left for us."""
         found = os.fstatvfs(self._root_fd)
         return found.f_bavail * found.f_frsize
+
+    @property
+    def file_system_type(self) -> int:
+        """What it is on, see `filesystem`."""
+        return type_of(self._root_fd)
 
     def hold_ballast(self) -> None:
         """R21: keep 4 MiB for the moment when the disk is full; without room for it, nothing.

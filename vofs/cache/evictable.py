@@ -12,9 +12,10 @@ only from that version can they come back (R6).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
@@ -22,9 +23,12 @@ from vofs.cache.filecore import FileCore
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
+from vofs.core.errors import CacheFull
 from vofs.core.eviction import BLOCK, blocks_of
 from vofs.core.nodes import VersionToken
 from vofs.core.spans import Span
+
+Changed = TypeVar("Changed")
 
 PROVEN_S = 10.0  # how long a base version that was seen counts as being there
 MOST_BLOCKS = 1024  # looked at under the lock at a time
@@ -92,6 +96,23 @@ class Evictable(FileCore):
         super().confirm(seen_at, version)
         with self.lock:
             self._offer_again()
+
+    def with_room(self, size: int, change: Callable[[], Changed]) -> Changed:
+        """Do `change`, once more when the disk was full and clean data can make room (R21).
+
+        Args:
+            size: how much it stores at most.
+            change: leaves the file as it was when it fails, or so that it can be repeated.
+
+        Raises:
+            CacheFull: nothing is left to be given up, or that did not help.
+        """
+        try:
+            return change()
+        except CacheFull:
+            if not self._space.found_full(size):
+                raise
+        return change()
 
     def forget_all(self) -> None:
         """Nothing of a clean file is here after all."""
@@ -215,5 +236,9 @@ class Evictable(FileCore):
         """Free what the runs take; where holes cannot be punched, at least what lies at the end."""
         if all(self._data.punch(start, end) for start, end in runs):
             return
-        self._data.truncate(min(self.state.size, self.state.present.end))
+        self._data.truncate(min(self.state.size, max(self.state.present.end, self._held_end())))
         self._data.truncate(self.state.size)
+
+    def _held_end(self) -> int:
+        """The end of what is in the data file and not present yet."""
+        return 0

@@ -63,6 +63,7 @@ class FileCore:
         self._data = disk.open_data(row.number, create=False)
         self._closed = False
         self._aside: DataFile | None = None
+        self._frozen: DataFile | None = None  # what the data file was, for the ticket (R3)
         try:
             self.state = restore(row, self._data, index.losses)
         except BaseException:
@@ -157,7 +158,8 @@ class FileCore:
             version: what was seen, where the base may be another one by now; None: the base.
         """
         with self.lock:
-            if version is not None and version != self.state.base:
+            base = self.state.base
+            if version is not None and (base is None or not base.same_version(version)):
                 return
             self.confirmed_at = max(self.confirmed_at, seen_at)
 
@@ -184,11 +186,12 @@ class FileCore:
             self._durable_generation = generation
 
     def sync_data(self) -> None:
-        """Bring the data file to the disk, with the lock free: that may take long."""
+        """Bring the data file and its name to the disk, with the lock free: that may take long."""
         with self.lock:
             data = self._data.duplicate()
         try:
             data.sync()
+            self._disk.sync_names()
         finally:
             data.close()
 
@@ -274,6 +277,11 @@ class FileCore:
         with self.lock:
             self._closed = True
             self._data.close()
-            if self._aside is not None:
-                self._aside.close()
-                self._aside = None
+            self._close_kept()
+
+    def _close_kept(self) -> None:
+        """What was kept for the ticket alone goes."""
+        for kept in (self._aside, self._frozen):
+            if kept is not None:
+                kept.close()
+        self._aside = self._frozen = None

@@ -11,7 +11,7 @@ file's own short look at its state.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from vofs.cache.cachedfile import CachedFile
@@ -22,7 +22,7 @@ from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
 from vofs.core import uris
-from vofs.core.errors import CacheDamaged
+from vofs.core.errors import CacheDamaged, CacheError
 from vofs.core.lifecycle import Life
 from vofs.core.nodes import VersionToken
 from vofs.locks import Level, OrderedLock
@@ -38,12 +38,21 @@ class FilesInUse:
         index: its index.
         clock: for times.
         limit_bytes: the budget (`Space`).
+        on_gone: told each file without a name that nobody uses any more.
 
     Attributes:
         space: counts what the cache takes.
     """
 
-    def __init__(self, disk: Disk, index: Index, clock: Clock, limit_bytes: int) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        index: Index,
+        clock: Clock,
+        limit_bytes: int,
+        on_gone: Callable[[CachedFile], None] = lambda _: None,
+    ) -> None:
+        self._on_gone = on_gone
         self._disk, self._index, self._clock = disk, index, clock
         self.space = Space(disk, limit_bytes)
         self._evictor = Evictor(disk, index, clock, self.space, self._cold_row)
@@ -159,15 +168,24 @@ class FilesInUse:
             elif self._by_path.get(path) is file:
                 del self._by_path[path]
             self._busy.add(path)
+        leaves = True
         try:
             try:
                 file.save()
+            except CacheError:  # its row is behind, and may call "unsent" what has arrived
+                leaves = detached
+                raise
             finally:
-                file.close()
-                file.uncounted()
-                self._evictor.row_is_cold()
+                if leaves:
+                    file.close()
+                    file.uncounted()
+                    self._evictor.row_is_cold()
+                else:
+                    with self._lock:
+                        self._by_path[path], self._uses[file] = file, 0
             if detached:  # its row is gone, so that no crash brings the name back (decision 0005)
                 self._evictor.sweep()
+                self._on_gone(file)
         finally:
             with self._lock:
                 self._busy.discard(path)

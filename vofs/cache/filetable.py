@@ -12,7 +12,7 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.filesinuse import FilesInUse
 from vofs.cache.rows import DamagedRow, FileRow
 from vofs.core import uris
-from vofs.core.errors import CacheDamaged, NodeExists
+from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable, NodeExists
 from vofs.core.nodes import VersionToken
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,10 @@ class FileTable(FilesInUse):
                 log.error("unsent data of %s cannot be read, it is set aside: %s", row.path, exc)
                 self._index.set_aside(row, str(exc))
                 continue
+            except CacheFull as exc:  # it may be opened another time: nothing is set aside
+                raise MountUnusable(
+                    f"unsent {row.path} cannot be opened: {exc}; more open files (ulimit -n)?"
+                ) from exc
             file.check_copy()
             with self._lock:
                 self._by_path[row.path] = file
@@ -60,6 +64,8 @@ class FileTable(FilesInUse):
             raise NodeExists(path)
         row = FileRow(0, path, 0, 0, 1, 0, True, None, self._clock.time_ns(), mode)
         with self._row_busy(path):
+            if self.peek(path) is not None:  # loaded while this thread waited for the row
+                raise NodeExists(path)
             stored, added = self._index.insert(row, self._disk.create_data)
             if not added:
                 if stored.generation != stored.stored_generation:
@@ -176,11 +182,9 @@ class FileTable(FilesInUse):
 
     def forget(self, path: str) -> None:
         """The node at `path` is gone, and so is its row; whoever still uses the file goes on."""
-        with self._lock:
-            file = self._by_path.get(path)
-            unused = file is not None and not self._uses.get(file, 0)
+        file = self.peek(path)
         self.detached(path)
-        if file is not None and unused:
+        if file is not None:  # whoever used it may have paid that back while it lost its name
             self.settle(file)
 
     def find_detached(self, path: str) -> list[CachedFile]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from vofs.cache.clock import Clock
 from vofs.cache.content import Content
@@ -20,9 +21,9 @@ from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
 from vofs.cache.waiting import POLL_S, Patience, never
 from vofs.core import fetchplan
-from vofs.core.errors import ContentLost, RemoteTimeout, StrictTimeout, VofsError
+from vofs.core.errors import ContentLost, RemoteTimeout, StrictTimeout, VersionChanged, VofsError
 from vofs.core.fetchstate import Claim
-from vofs.core.lifecycle import Upload
+from vofs.core.lifecycle import Life, Upload
 from vofs.core.nodes import VersionToken
 from vofs.core.patience import TimedOutSpans
 from vofs.core.spans import Span, SpanSet
@@ -104,6 +105,9 @@ class Receiving(Content, Demand):
         Raises:
             CacheFull: there is no room for what an upload needs.
         """
+        return self.with_room(len(chunk), lambda: self._accept(claim, offset, chunk))
+
+    def _accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
         need = self._need_of(offset, offset + len(chunk))
         with self._space.reserved(len(chunk), need) as granted, self.lock:
             if not granted:  # what somebody waits for may be further on in the same reply
@@ -232,6 +236,17 @@ class Receiving(Content, Demand):
             f"{self.path}: no byte for {patience.timeout_s:g} s; the download goes on"
         )
 
+    def sighted(self, token: VersionToken) -> None:
+        """What our upload stored has been seen: its date is known from now on (R13).
+
+        Args:
+            token: the base version, dated.
+        """
+        with self.lock:
+            if self.state.base == replace(token, date_ms=None):
+                self.state.base = token
+                self._save()
+
     def revalidate(self, token: VersionToken, mtime_ns: int) -> bool:
         """Compare with the version the service has now; drop clean bytes of another one.
 
@@ -242,6 +257,8 @@ class Receiving(Content, Demand):
         with self.lock:
             if self.state.is_dirty or self.state.ticket is not None:
                 return False
+            if self.state.life is not Life.ATTACHED:  # its name is another file's by now
+                raise VersionChanged(f"{self.path} was unlinked or replaced while it was opened")
             base = self.state.base
             if base is not None and base.same_version(token):
                 if base != token:

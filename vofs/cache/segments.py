@@ -4,17 +4,22 @@ Each segment is confirmed by the MD5 of everything so far.  The transaction is o
 upload that breaks, or whose daemon is killed, goes on behind the last confirmed segment.  Whether
 what the service has is the beginning of what is to be sent now is told by hashing those bytes once
 more: no state of a hash can be stored, and a file that was changed meanwhile begins anew.
+
+What was begun for a file that is gone is aborted by the scheduler; nobody waits for that, and where
+it cannot be done the service lets it expire.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vofs.cache.cachedfile import CachedFile
-from vofs.core.errors import TransferCorrupted
+from vofs.core.errors import TransferCorrupted, VofsError
 from vofs.core.filestate import Ticket
 from vofs.remote.api import PutReceipt, PutTransaction, PutTransactions, Remote
 
@@ -46,6 +51,21 @@ class Segments:
 
     def __init__(self, remote: Remote, sizes: SegmentSizes) -> None:
         self._remote, self._sizes = remote, sizes
+        self._left: deque[tuple[str, str]] = deque()
+
+    def gone(self, file: CachedFile) -> None:
+        """`file` has no name and no use any more: what was begun for it is to be aborted."""
+        begun = file.transaction
+        if begun is not None:
+            self._left.append((file.path, begun[0]))
+
+    def abort_left(self) -> None:
+        """Abort what was begun for files that are gone; called by the scheduler."""
+        transactions = self._remote.transactions
+        while self._left and transactions is not None:
+            path, number = self._left.popleft()
+            with suppress(VofsError):
+                transactions.abort(path, number, gone=True)
 
     def store(self, file: CachedFile, ticket: Ticket) -> tuple[PutReceipt, str] | None:
         """Send the ticket in segments.

@@ -142,9 +142,9 @@ class Sending(Evictable):
             with self.lock:
                 if self.state.ticket != ticket:
                     raise TransferError("the upload was taken back")
-                parts = []
+                parts, cut_from = [], self._frozen or self._data
                 for (start, stop), from_aside in self.state.ticket_sources(offset, end):
-                    source = self._aside if from_aside and self._aside else self._data
+                    source = self._aside if from_aside and self._aside else cut_from
                     parts.append(source.read(start, stop - start))
                 if not keep:
                     self.state.sent(end)
@@ -209,9 +209,8 @@ class Sending(Evictable):
             self.answered_failures = 0
         if not keep_put:
             self.put = None
-        if self._aside is not None and self.state.ticket is None:
-            self._aside.close()
-            self._aside = None
+        if self.state.ticket is None:
+            self._close_kept()
         self._account()
         if (
             self.state.may_forget and self.put is None

@@ -140,6 +140,17 @@ class Space:
         with self._lock:
             self._reserved -= size
 
+    def found_full(self, size: int) -> bool:
+        """The disk had no room for what was reserved: others use it, too, and quotas of its own.
+
+        Args:
+            size: how much was to be stored.
+
+        Returns:
+            Whether clean data could be given up, so that another try makes sense.
+        """
+        return self._make_room(max(size, BATCH)) > 0
+
     def _take(self, size: int) -> bool:
         if self._disk.missing_room(size) > 0:
             return False

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
+from vofs.cache.firstsight import dated
 from vofs.cache.gate import PathGate
 from vofs.cache.prefetch import Prefetch
 from vofs.cache.waiting import WaitingPlaces
@@ -130,6 +131,9 @@ class Transfer:
     def _stream(self) -> bool:
         """One reply, into the file; returns whether anybody still wants more."""
         file, path = self._file, self._entered or self._file.path
+        if self._base.is_undated:  # R12: nothing in the reply would prove that it is ours
+            self._base = dated(self._means.remote, path, self._base)
+            file.sighted(self._base)
         asked_at = self._means.clock.monotonic()
         with self._means.remote.open_bytes(path, self._position, self._end, self._base) as source:
             file.note_digest(source.md5)

@@ -40,6 +40,7 @@ from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.core.spans import Span
 from vofs.remote.api import Remote
 
+LOOKS_BEFORE_A_PUT = 3
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
 
 
@@ -144,8 +145,8 @@ class Uploader:
                 file.not_stored(Event.RETRY, failure, began=False)
                 return Outcome(failure, retry_after_s=failure.retry_after_s)
             case RemoteUnavailable():
+                self._doubts.broke(file.path)  # first: the row may not be writable (R1)
                 file.not_stored(Event.DOUBT, failure, began=True)
-                self._doubts.broke(file.path)
                 return Outcome(failure, retry_after_s=failure.retry_after_s)
             case UploadConflict():  # another node appeared where an empty one was to be made
                 file.not_stored(Event.RETRY, failure, began=False)
@@ -158,8 +159,8 @@ class Uploader:
                 return self._refused(file, failure)
             case _:  # a defect, or a library's: the PUT may have begun
                 unknown = RemoteUnavailable(repr(failure), sent=True)
-                file.not_stored(Event.DOUBT, unknown, began=True)
                 self._doubts.broke(file.path)
+                file.not_stored(Event.DOUBT, unknown, began=True)
                 raise failure
 
     def _refused(self, file: CachedFile, failure: VofsError) -> Outcome:
@@ -191,6 +192,7 @@ class Uploader:
     def _whole_ticket(self, file: CachedFile) -> Ticket:
         for _ in range(TRIES_TO_BE_WHOLE):
             self._fill(file)
+            self._confirm_again(file)
             ticket = file.cut_ticket()
             if ticket is not None:
                 return ticket
@@ -245,13 +247,26 @@ class Uploader:
         fresh = self._clock.monotonic() - confirmed_at <= self._confirm_s
         if fresh and put is None and not anew:
             return
-        node = self._look(file.path)
-        if node is None:
-            return  # gone or never there: it is created (again)
-        if node.kind is not NodeKind.DATA:
+        asked_at = self._clock.monotonic()
+        node = self._look(file.path)  # gone or never there: it is created (again)
+        if node is not None and node.kind is not NodeKind.DATA:
             raise UploadConflict(f"{file.path} is a {node.kind.value} on the service now")
-        if is_foreign(self._remote, file, node):
+        if node is not None and is_foreign(self._remote, file, node):
             raise UploadConflict(
                 f"{file.path} changed on the service since it was read: ours is kept here,"
                 " copy it to another name"
             )
+        file.confirm(asked_at)
+
+    def _confirm_again(self, file: CachedFile) -> None:
+        """R11: the answer, or what was to be filled, may have taken longer than it is good for.
+
+        A service that is always as slow as that is believed after some tries.
+
+        Raises:
+            UploadConflict: see `_confirm_base`.
+        """
+        for _ in range(LOOKS_BEFORE_A_PUT):
+            if self._clock.monotonic() - file.provenance[2] <= self._confirm_s:
+                return
+            self._confirm_base(file, anew=True)

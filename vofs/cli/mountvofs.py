@@ -120,6 +120,7 @@ def _start_log(options: Namespace, *, in_foreground: bool) -> None:
 
 def _mount(options: Namespace, mount_point: Path, word: daemon.Word, stack: ExitStack) -> int:
     """Returns how many uploads stay for the next mount."""
+    temporary = options.fake is not None and options.cache_dir is None
     if options.fake is not None:
         _start_fake(options, stack)
     service = parse_vospace(
@@ -147,10 +148,14 @@ def _mount(options: Namespace, mount_point: Path, word: daemon.Word, stack: Exit
         given_up=requester.given_up,
         credential=phrase(credential),
     )
-    notice = ""
+    notices = []
     if read_only and not options.readonly:
-        notice = "mountvofs: no credential was found: the mount is read-only"
-    _run(session, settings, word, notice)
+        notices.append("mountvofs: no credential was found: the mount is read-only")
+    if session.cache_warning and not temporary:
+        log.warning("%s", session.cache_warning)
+        if options.log is not None or not options.foreground:  # else the log is on stderr
+            notices.append(f"mountvofs: {session.cache_warning}")
+    _run(session, settings, word, "\n".join(notices))
     return session.left
 
 

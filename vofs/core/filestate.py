@@ -51,6 +51,7 @@ class FileState(FetchState):
         self.ticket: Ticket | None = None
         self._sent = 0
         self._aside = SpanSet()
+        self._frozen = False
         self._dirty_since_cut = SpanSet()
         self._lowest_since_cut = size
 
@@ -72,19 +73,24 @@ class FileState(FetchState):
 
         The caller copies these spans to the ticket's aside file and then calls `copied_aside`.
         """
-        if self.ticket is None:
+        if self.ticket is None or self._frozen:
             return []
         start, end = clip((start, end), (self._sent, self.ticket.size))
         return self._aside.gaps(start, end)
 
     @property
     def aside_bytes(self) -> int:
-        """How much the ticket finds in its aside file."""
-        return self._aside.total
+        """What is kept for the ticket alone, in its aside file and in the data file it froze."""
+        frozen = self.ticket.size if self.ticket is not None and self._frozen else 0
+        return self._aside.total + frozen
 
     def copied_aside(self, spans: Iterable[Span]) -> None:
         """Note that the ticket finds `spans` in its aside file."""
         self._aside.update(spans)
+
+    def froze(self) -> None:
+        """Note that the ticket has the data file for itself: the file goes on in another."""
+        self._frozen = True
 
     def wrote(self, start: int, end: int) -> None:
         """Note a write of [start, end); a hole before it reads as zeros."""
@@ -127,12 +133,16 @@ class FileState(FetchState):
         self.ticket = Ticket(self.generation, self.size, self.base)
         self._sent = 0
         self._aside = SpanSet()
+        self._frozen = False
         self._dirty_since_cut = SpanSet()
         self._lowest_since_cut = self.size
         return self.ticket
 
     def ticket_sources(self, start: int, end: int) -> list[tuple[Span, bool]]:
-        """Where the ticket's bytes [start, end) are: in order, with True for the aside file."""
+        """Where the ticket's bytes [start, end) are: in order, with True for the aside file.
+
+        The others are in the data file that the ticket was cut from.
+        """
         aside = [(span, True) for span in self._aside.within(start, end)]
         data = [(span, False) for span in self._aside.gaps(start, end)]
         return sorted(aside + data)
@@ -164,6 +174,7 @@ class FileState(FetchState):
         self.apply(event)
         self.ticket = None
         self._aside = SpanSet()
+        self._frozen = False
         return ticket
 
     def stored_after_all(self, token: VersionToken, generation: int) -> None:

@@ -53,6 +53,8 @@ class FileOperations:
         """open(2) of an existing file."""
         access = access_of(flags)
         node_path = self._node_path(path)
+        if access.changes_file:
+            self._parts.followed.wait_until_settled(node_path)
         file = self._parts.table.acquire_dirty(node_path)
         if file is None:
             file = self._open_clean(node_path, access)
@@ -95,6 +97,7 @@ class FileOperations:
         node_path = self._node_path(path)
         if uris.name_of(node_path).startswith(HIDDEN):
             raise OperationForbidden(f"names that begin with {HIDDEN} are libfuse's")
+        self._parts.followed.wait_until_settled(node_path)
         self._parts.rights.require_entry(node_path)
         try:
             self._parts.tree.lookup(node_path)

@@ -88,6 +88,19 @@ class Followed:
         with self._lock:
             self._doubts.append(Doubt(intent, hold, settle))
 
+    def wait_until_settled(self, path: str) -> None:
+        """Return when no change of the name `path`, above it or below it is in doubt.
+
+        What is written there before that would go where the name turns out to have gone.
+
+        Raises:
+            NodeBusy: one still is after `--timeout` (R8).
+        """
+        with self._lock:
+            holds = [doubt.hold for doubt in self._doubts if doubt.hold is not None]
+        if any(hold.covers(path) for hold in holds):
+            self._parts.gate.wait_while_held(lambda: path, self._parts.timeout_s)
+
     def settle_all(self) -> None:
         """Look once at each that is due, oldest first; called by the scheduler and at start."""
         with self._lock:

@@ -7,58 +7,21 @@ changes override what it says, and they retire with a listing begun after them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from vofs.cache.clock import Clock
 from vofs.core import uris
 from vofs.core.attributes import version_token
-from vofs.core.errors import NodeNotFound, VofsError
+from vofs.core.errors import NodeNotFound
 from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.locks import Level, OrderedLock
+from vofs.mount.sightings import NEVER, Known, Load
 
 PAGE_NODES = 1000  # what services list at a time: so much of a listing is one request
-NEVER = float("-inf")
 SINGLY = 3  # nodes that are asked for one by one however short the listing is
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A node as it was seen.
-
-    Attributes:
-        node: the node.
-        since: when the answer came: from then on it is believed for the time to live.
-        asked_at: when the question was sent: the answer confirms nothing that is younger; `NEVER`
-            when the answer may be older than that: a version in a listing that lags.
-    """
-
-    node: NodeInfo
-    since: float
-    asked_at: float
-
-
-@dataclass(slots=True)
-class Load:
-    """One listing under way, shared by all who want it.
-
-    Attributes:
-        sequence: the number of the last local change before it began.
-        asked_at: when it began, monotonic seconds.
-        nodes: what came.
-        lags: the versions that come may be older ones.
-        failure: why nothing came.
-        ended: one of the two is there.
-    """
-
-    sequence: int
-    asked_at: float
-    lags: bool = False
-    nodes: list[NodeInfo] = field(default_factory=list)
-    failure: VofsError | None = None
-    ended: bool = False
 
 
 class KnownNodes:
@@ -171,17 +134,31 @@ class KnownNodes:
             return None
         return [known.node for known in found if known is not None]
 
+    def _as_known(self, path: str, nodes: Iterable[NodeInfo]) -> list[NodeInfo]:
+        """`nodes` of the container `path`, those that have not changed as they are known already.
+
+        So a listing that is loaded again takes no more memory than what is new in it.
+        """
+        with self._lock:
+            names, _ = self._listings.get(path, (set[str](), 0.0))
+            children = [uris.child_path(path, name) for name in names]
+            known = {child: self._nodes[child].node for child in children if child in self._nodes}
+        found = ((node, known.get(node.path)) for node in nodes)
+        return [before if before == node else node for node, before in found]
+
     def _without_gone(self, path: str, nodes: dict[str, NodeInfo]) -> dict[str, NodeInfo]:
         """`nodes` but for those whose last change of ours took them away."""
         with self._lock:
             gone = {name for name, (_, there) in self._changes.get(path, {}).items() if not there}
         return {name: node for name, node in nodes.items() if name not in gone}
 
-    def _take_listing(self, path: str, nodes: list[NodeInfo], load: Load) -> list[str]:
+    def _take_listing(
+        self, path: str, nodes: list[NodeInfo], load: Load
+    ) -> tuple[set[str], list[str]]:
         """Remember what `load` brought; changes younger than its beginning override it (R16).
 
         Returns:
-            Names that are there by a younger change and of which no node is known.
+            All names, and those that are there by a younger change and of which no node is known.
         """
         now = self._clock.monotonic()
         with self._lock:
@@ -194,24 +171,15 @@ class KnownNodes:
             names = {node.name for node in nodes if node.name not in younger}
             for node in nodes:
                 if node.name in names:
-                    self._nodes[node.path] = Known(node, now, self._told_at(node, load))
+                    self._nodes[node.path] = Known(
+                        node, now, load.told_at(node, self._nodes.get(node.path))
+                    )
                     self._missing.pop(node.path, None)
             present = {name for name, (_, is_present) in younger.items() if is_present}
             self._listings[path] = names | present, now
             self._singly.pop(path, None)
-            return [name for name in present if uris.child_path(path, name) not in self._nodes]
-
-    def _told_at(self, node: NodeInfo, load: Load) -> float:
-        """From when on what a listing says of `node` is true, see `Known.asked_at`.  Lock held.
-
-        One that lags confirms nothing that was not known before.
-        """
-        if node.kind is not NodeKind.DATA or not load.lags:
-            return load.asked_at
-        known = self._nodes.get(node.path)
-        if known is None or not version_token(known.node).same_version(version_token(node)):
-            return NEVER
-        return known.asked_at
+            unknown = [name for name in present if uris.child_path(path, name) not in self._nodes]
+            return names | present, unknown
 
     # -- changes that we made, confirmed by the service ------------------------------------------
 

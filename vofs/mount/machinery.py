@@ -12,6 +12,7 @@ from vofs.cache.siblings import Siblings
 from vofs.cache.writeback import WriteBack
 from vofs.core.attributes import MountOwner
 from vofs.core.uris import ServiceUri
+from vofs.mount.followed import Followed
 from vofs.mount.inodes import Inodes
 from vofs.mount.namespace import Namespace
 from vofs.mount.properties import Properties
@@ -34,6 +35,7 @@ class Machinery:
         siblings: fetches the files that will be read next.
         writeback: sends changed files.
         namespace: changes of names.
+        followed: changes of names that are in doubt.
         renaming: renames.
         rights: who may change what.
         quota: how much the service has room for.
@@ -57,6 +59,7 @@ class Machinery:
     siblings: Siblings
     writeback: WriteBack
     namespace: Namespace
+    followed: Followed
     renaming: Renaming
     rights: Rights
     quota: Quota

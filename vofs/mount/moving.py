@@ -260,7 +260,8 @@ class Moving:
         if status.phase is MovePhase.ACTIVE:
             raise RemoteUnavailable(f"the move of {intent.source} is still running", sent=True)
         done = status.phase is MovePhase.COMPLETED and intent.step == "move"
-        if done and status.destination not in (None, intent.destination):
+        # Its own source: that was the job which moved a nested node back, and it has done so.
+        if done and status.destination not in (None, intent.destination, intent.source):
             assert status.destination is not None
             self._move(intent, status.destination, intent.source)
         if intent.step == "move" and self._has_moved(intent):

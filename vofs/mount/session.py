@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vofs import locks
+from vofs.cache import filesystem
 from vofs.cache.breaking import BreakingRemote
 from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
@@ -130,7 +131,10 @@ class Session:
         gate, places = PathGate(clock), WaitingPlaces(clock)
         prefetch = Prefetch(clock, on=options.prefetch)
         self._journal = Journal(self._index)
-        self._table = FileTable(self._disk, self._index, clock, options.cache_limit_bytes)
+        self._segments = Segments(remote, options.segments)
+        self._table = FileTable(
+            self._disk, self._index, clock, options.cache_limit_bytes, self._segments.gone
+        )
         self._fetcher = Fetcher(
             remote, self._table, gate, clock, threads, workers=options.fetch_workers,
             places=places, prefetch=prefetch,
@@ -149,7 +153,7 @@ class Session:
         )  # fmt: skip
         uploader = Uploader(
             remote, self._fetcher, self._tombstones, empty,
-            Storing(remote, empty, Segments(remote, options.segments)), self._doubts, clock,
+            Storing(remote, empty, self._segments), self._doubts, clock,
             confirm_s=options.attr_ttl_s, keeps_conflicts=options.on_conflict is OnConflict.FAIL,
             on_stored=self._stored,
         )  # fmt: skip
@@ -205,7 +209,7 @@ class Session:
         return VOFS(Machinery(
             service=options.service, tree=tree, table=self._table, fetcher=self._fetcher,
             siblings=self._siblings, writeback=self._writeback, namespace=self._namespace,
-            renaming=self._renaming, rights=rights,
+            followed=self._followed, renaming=self._renaming, rights=rights,
             quota=Quota(tree, self._table, self._clock), properties=properties,
             told=ToldSizes(self._clock),
             inodes=Inodes(lambda path: uris.node_uri(options.service, path)),
@@ -242,12 +246,18 @@ class Session:
     def _housekeeping(self) -> None:
         self._followed.settle_all()
         self._tombstones.bury_due()
+        self._segments.abort_left()
         self._table.evict()
         self._disk.hold_ballast()
         try:
             self._index.checkpoint()
         except CacheError as exc:
             log.info("%s", exc)
+
+    @property
+    def cache_warning(self) -> str:
+        """One line when the cache is where it cannot keep what it promises, or "" (R21)."""
+        return filesystem.warning(self._disk.file_system_type, self._disk.root)
 
     def boundary(self) -> Boundary:
         """What the FUSE binding calls."""
@@ -283,6 +293,9 @@ class Session:
         self._control.stop()
         try:
             self._tombstones.commit_all()
+        except VofsError as exc:  # a crash of that moment: those unlinks did not happen
+            log.error("unlinked files may come back: %s", exc)
+        try:
             if self._leave_uploads:
                 self.left = len(self._table.unsent_below("/"))
             else:
@@ -290,11 +303,13 @@ class Session:
                 self.left = self._writeback.drain(self._options.timeout_s)
         except VofsError as exc:
             log.error("the mount ends in disorder: %s", exc)
+            self.left = len(self._table.unsent_below("/"))
         finally:
             self._writeback.stop()
             self._fetcher.stop()
             self._siblings.stop()
         self._tombstones.bury_due()
+        self._segments.abort_left()
         self._close()
         if self.left:
             log.warning("%d uploads stay in %s for the next mount", self.left, self._disk.root)

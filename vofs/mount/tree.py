@@ -19,9 +19,16 @@ from vofs.cache.tombstones import Tombstones
 from vofs.cache.waiting import WaitingPlaces
 from vofs.core import uris
 from vofs.core.attributes import version_token
-from vofs.core.errors import NodeNotFound, NotAContainer, RemoteTimeout, VofsError
+from vofs.core.errors import (
+    NodeNotFound,
+    NotAContainer,
+    RemoteFailed,
+    RemoteTimeout,
+    VofsError,
+)
 from vofs.core.nodes import LENGTH, NodeInfo, NodeKind, VersionToken
-from vofs.mount.knownnodes import Known, KnownNodes, Load
+from vofs.mount.knownnodes import KnownNodes
+from vofs.mount.sightings import Known, Load
 from vofs.remote.api import Remote
 
 
@@ -218,18 +225,27 @@ class Tree(KnownNodes):
         """Ask for the listing, for everybody who waits for it too."""
         try:
             with self._places.place(path):
-                nodes = list(self._remote.list_children(path))
-            unknown = self._take_listing(path, nodes, load)
+                nodes = self._as_known(path, self._remote.list_children(path))
+            listed = {node.path: node for node in nodes}
+            names, unknown = self._take_listing(path, nodes, load)
             for name in unknown:  # stored while the listing was under way
                 with suppress(NodeNotFound):
-                    self._ask(uris.child_path(path, name))
+                    node = self._ask(uris.child_path(path, name))
+                    listed[node.path] = node
             with self._lock:
-                names, _ = self._listings[path]
-                found = [self._nodes.get(uris.child_path(path, name)) for name in names]
-                load.nodes = self._living([known.node for known in found if known is not None])
+                paths = [uris.child_path(path, name) for name in names]
+                known = {child: self._nodes.get(child) for child in paths}
+                # What was forgotten meanwhile (a drop, a change above) was listed all the same.
+                found = [
+                    listed.get(child) if one is None else one.node for child, one in known.items()
+                ]
+                load.nodes = self._living([node for node in found if node is not None])
             return load.nodes
         except VofsError as exc:
             load.failure = exc
+            raise
+        except BaseException as exc:  # nobody who waits may take that for an empty container
+            load.failure = RemoteFailed(f"the listing of {path}: {exc!r}")
             raise
         finally:
             with self._lock:

@@ -168,8 +168,15 @@ class PutTransactions(Protocol):
         """
         ...
 
-    def abort(self, path: str, number: str) -> None:
-        """Throw it away; one that cannot be reached expires by itself, so nothing is raised."""
+    def abort(self, path: str, number: str, *, gone: bool = False) -> None:
+        """Throw it away; one that cannot be reached expires by itself, so nothing is raised.
+
+        Args:
+            path: the file.
+            number: of the transaction.
+            gone: the node may be gone: only a way that is known already is gone, because to ask
+                for one would make the node again.
+        """
         ...
 
 

@@ -45,6 +45,7 @@ class HttpTransactions:
     def __init__(self, transport: Transport, push_url: Callable[[str], str]) -> None:
         self._transport, self._push_url = transport, push_url
         self._urls: Memory[str] = Memory(64)
+        self._last_urls: Memory[str] = Memory(64)  # also those that were refused
 
     def start(self, path: str, size: int) -> PutTransaction | None:
         """See `api.PutTransactions`."""
@@ -90,7 +91,7 @@ class HttpTransactions:
     def revert(self, path: str, number: str) -> bool:
         """See `api.PutTransactions`."""
         with suppress(NodeNotFound, InvalidRequest), self._forgetting(path):
-            self._post(path, number, "revert")
+            self._post(self._url(path), number, "revert")
             return True
         return False
 
@@ -107,16 +108,16 @@ class HttpTransactions:
             return PutReceipt(digest_md5(response), None)
         raise _gone(path, number)
 
-    def abort(self, path: str, number: str) -> None:
+    def abort(self, path: str, number: str, *, gone: bool = False) -> None:
         """See `api.PutTransactions`."""
         with suppress(NodeError, RemoteError), self._forgetting(path):
-            self._post(path, number, "abort")
+            url = self._last_urls.get(path) if gone else self._url(path)
+            if url is not None:
+                self._post(url, number, "abort")
 
-    def _post(self, path: str, number: str, operation: str) -> None:
+    def _post(self, url: str, number: str, operation: str) -> None:
         headers = {_OPERATION: operation, _NUMBER: number}
-        response = self._transport.request(
-            "POST", self._url(path), headers=headers, data=b"", anonymous=True
-        )
+        response = self._transport.request("POST", url, headers=headers, data=b"", anonymous=True)
         release(response)
 
     def _url(self, path: str, *, fresh: bool = False) -> str:
@@ -124,6 +125,7 @@ class HttpTransactions:
         if url is None:
             url = self._push_url(path)
             self._urls.put(path, url)
+            self._last_urls.put(path, url)
         return url
 
     def _forgetting(self, path: str) -> _Forgetting:

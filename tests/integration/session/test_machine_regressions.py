@@ -10,7 +10,16 @@ import pytest
 from tests.integration.session.conftest import Open
 from tests.support.faultydisk import COMMIT, DiskFault
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Background, Fault, ManualClock, Mounted, Stage, lost, raising
+from tests.support.sessions import (
+    Background,
+    Fault,
+    ManualClock,
+    Mounted,
+    Stage,
+    lost,
+    raising,
+    until,
+)
 from vofs.core import nodes
 from vofs.core.errors import CacheFull, PermissionDenied, RemoteUnavailable
 
@@ -188,3 +197,36 @@ def test_r06_what_a_file_in_conflict_lacks_is_not_read_from_the_other_version(
     with pytest.raises(OSError, match="Stale"):
         mount.get("/f")
     mount.stop()
+
+
+@pytest.mark.parametrize("change", ["unlink", "rename"])
+def test_r08_nothing_is_written_to_a_name_whose_change_is_in_doubt(
+    stage: Stage, change: str
+) -> None:
+    """It would be gone, or elsewhere, once the change turned out to have happened."""
+    stage.store("/a", OLD)
+    mount = stage.mount(timeout_s=0.3, close_wait_s=0.0)
+    mount.stat("/a")
+    down = raising(RemoteUnavailable("down"))
+    method, look, arguments = {
+        "unlink": ("delete_node", "get_node", ("/a",)),
+        "rename": ("run_move", "move_status", ("/a", "/b")),
+    }[change]
+
+    def lose() -> None:
+        stage.remote.plan(Fault(look, times=999, before=down))
+        lost()()
+
+    stage.remote.plan(Fault(method, after=lose))
+    with pytest.raises(TimeoutError):
+        mount.call(change, *arguments)
+    with pytest.raises(OSError, match="busy"):
+        mount.create("/a")
+    with pytest.raises(OSError, match="busy"):
+        mount.open("/a", os.O_RDWR)
+    stage.remote.heal()
+    until(lambda: not mount.session._parts.gate.held, "it is settled")
+    mount.put("/a", NEW)
+    mount.wait_sent()
+    moved = {"b": OLD} if change == "rename" else {}
+    assert {name: stage.stored(f"/{name}") for name in stage.names()} == {"a": NEW, **moved}

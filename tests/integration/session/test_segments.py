@@ -279,3 +279,76 @@ def test_segments_are_as_large_as_the_service_wants_them(open_stage: Open) -> No
     sent(mount)
     assert stage.stored("/f") == DATA
     assert appended(stage) == 4
+
+
+def breaks_in_the_middle(stage: Stage) -> Mounted:
+    """A file of which two segments have arrived, and its upload is not tried again yet."""
+    mount = stage.mount(threads=False)
+    mount.put("/f", DATA)
+    stage.remote.plan(Fault("append", nth=3, before=raising(RemoteUnavailable("away"))))
+    sent(mount)
+    assert open_transactions(stage) == 1
+    return mount
+
+
+def open_transactions(stage: Stage) -> int:
+    return len(stage.service.fake._state.transactions._open)
+
+
+def test_r08_the_transaction_of_a_file_that_is_unlinked_is_aborted(
+    vault: Stage, expect_log: ExpectLog
+) -> None:
+    """The unlink does not wait for that; and no node is made again to find the way."""
+    expect_log("is not sent yet")
+    mount = breaks_in_the_middle(vault)
+    mount.call("unlink", "/f")
+    assert vault.remote.count("abort") == 0
+    mount.housekeeping()
+    assert vault.remote.count("abort") == 1
+    assert open_transactions(vault) == 0
+    assert vault.names() == set()
+
+
+def test_r09_the_transaction_of_an_open_file_that_is_unlinked_is_aborted_at_its_last_close(
+    vault: Stage, clock: ManualClock, expect_log: ExpectLog
+) -> None:
+    expect_log("is not sent yet")
+    mount = breaks_in_the_middle(vault)
+    handle = mount.open("/f")
+    hidden = mount.hide("/f")
+    mount.housekeeping()
+    assert open_transactions(vault) == 1
+    mount.call("release", handle)
+    mount.call("unlink", hidden)
+    clock.advance(1.0)  # the unlink is committed (decision 0005)
+    mount.housekeeping()
+    assert open_transactions(vault) == 0
+
+
+def test_r10_the_transaction_of_a_file_that_is_replaced_is_aborted(
+    vault: Stage, clock: ManualClock, expect_log: ExpectLog
+) -> None:
+    expect_log("is not sent yet")
+    vault.store("/f", b"old")
+    vault.store("/g", b"new")
+    mount = vault.mount(threads=False)
+    mount.overwrite("/f", DATA)
+    vault.remote.plan(Fault("append", nth=3, before=raising(RemoteUnavailable("away"))))
+    sent(mount)
+    mount.call("rename", "/g", "/f")
+    mount.housekeeping()
+    assert open_transactions(vault) == 0
+    assert vault.stored("/f") == b"new"
+
+
+def test_an_abort_that_fails_disturbs_nobody(vault: Stage, expect_log: ExpectLog) -> None:
+    """It expires by itself."""
+    expect_log("is not sent yet")
+    mount = breaks_in_the_middle(vault)
+    vault.remote.plan(Fault("abort", before=raising(RemoteUnavailable("away"))))
+    mount.call("unlink", "/f")
+    mount.housekeeping()
+    mount.housekeeping()
+    assert vault.remote.count("abort") == 1
+    assert open_transactions(vault) == 1
+    assert vault.names() == set()

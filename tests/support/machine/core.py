@@ -117,7 +117,7 @@ class Core:
         self.bound: dict[str, list[Expected]] = {name: [] for name in NAMES}
         self.recently_hidden: World = {}
         self.deleted: World = {}  # by other clients, since the last settling
-        self.partial: set[str] = set()  # found in conflict with holes, and not whole since
+        self.partial: set[str] = set()  # (perhaps) in conflict with holes, and not whole since
         self.foreign: dict[bytes, float] = {}  # what other clients stored, and when
         self.handles: list[Handle] = []
         self.calls: list[Call] = []

@@ -80,7 +80,7 @@ class Naming(Calls):
             self._is_wanted_no_more(file)
             if hides:
                 self.recently_hidden[name] = file
-            if hides and file.challenged is not None:  # only what the handle knows is deleted (R9)
+            if file.challenged is not None:  # what the mount had not seen may stay (R8, R9)
                 self.doubts.add({name: None}, {name: file.challenged})
 
         self._name_call(

@@ -101,6 +101,8 @@ class Happenings(Core):
             # Whoever stores while a PUT of ours is under way may simply be the last one.
             unsent = there is None or not any(state.may_be(there) for state in agreed)
             file.rival = unsent and ROOT + name not in self.service.in_flight
+            if not file.rival:
+                self.partial.add(name)  # ours may have arrived, and be gone with its clean bytes
             del self.names[name]
             self.doubts.add({name: file}, {name: theirs})
         return True
@@ -134,6 +136,9 @@ class Happenings(Core):
         for name, file in self.recently_hidden.items():  # not committed for a moment (R9)
             self.names.pop(name, None)
             self.doubts.add({name: file}, {name: None})
+            node = self.service.nodes.get(ROOT + name)
+            if node is None or node.data in self.foreign:
+                self.partial.add(name)  # the version that its holes come from may be gone
         self._forget_handles()
         self.naming = False
         for file in self.all_files:

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tests.unit.cache.conftest import Parts
-from vofs.cache.cachedfile import CachedFile
+from vofs.cache.cachedfile import AT_ONCE, CachedFile
 from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.waiting import Patience
@@ -18,6 +18,7 @@ from vofs.core.lifecycle import Event, Upload
 from vofs.core.nodes import VersionToken
 
 OLD = bytes(range(1, 101))
+BLOCK = 64 << 10  # more than a file of a few bytes takes on any file system
 
 
 def token_of(data: bytes) -> VersionToken:
@@ -158,6 +159,79 @@ def test_r03_the_ticket_is_what_it_was_when_cut(parts: Parts) -> None:
         file.stored(token_of(wanted or b""))
         assert file.is_dirty
         assert sent(file, ticket_of(file)) == file.read(0, 205)
+    finally:
+        file.close()
+
+
+def test_r03_a_file_cut_under_its_upload_goes_on_in_a_new_data_file(parts: Parts) -> None:
+    """Nothing is copied but what is left, which is nothing: the upload keeps the old data file."""
+    content = os.urandom(3 << 20)
+    file = parts.load(parts.row("/f", content, token_of(content)))
+    file.counted(len(content))
+    try:
+        file.write(0, b"first")
+        ticket = ticket_of(file)
+        chunks = file.ticket_chunks(ticket)
+        begun = next(chunks)
+        file.write(2 << 20, b"second")
+        file.truncate(10)
+        assert file.read(0, 100) == b"first" + content[5:10]
+        assert parts.table.space.used_bytes <= len(content) + BLOCK
+        file.write(2 << 20, b"third")
+        file.truncate((2 << 20) + 1)
+        assert file.read(10, 2 << 20) == bytes((2 << 20) - 10) + b"t"
+        assert begun + b"".join(chunks) == b"first" + content[5:]
+        killed = parts.again("/f")
+        assert killed.read(0, 2 << 20) == b"first" + content[5:10] + bytes((2 << 20) - 10)
+        killed.close()
+        file.stored(token_of(b"first" + content[5:]))
+        assert parts.table.space.used_bytes < BLOCK
+        assert sent(file, ticket_of(file)) == file.read(0, 3 << 20)
+    finally:
+        file.close()
+
+
+def test_r03_r21_a_long_end_is_copied_aside_in_parts_for_which_there_is_room(parts: Parts) -> None:
+    """Between two parts others have the file; where the room ends, nothing has changed."""
+    content = os.urandom(1 << 20) * (3 * (AT_ONCE >> 20))
+    file = parts.load(parts.row("/f", content, token_of(content)))
+    file.counted(len(content))
+    try:
+        file.write(0, b"first")
+        ticket = ticket_of(file)
+        asked: list[int] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(parts.disk, "require_room", asked.append)
+            patch.setattr(parts.table.space, "limit_bytes", 0)
+            file.truncate(AT_ONCE + 1)
+        assert asked == [AT_ONCE, AT_ONCE - 1]
+        assert file.size == AT_ONCE + 1
+        assert (
+            hashlib.md5(sent(file, ticket)).digest() == hashlib.md5(b"first" + content[5:]).digest()
+        )
+    finally:
+        file.close()
+
+
+def test_r21_where_there_is_no_room_to_keep_the_end_a_file_stays_as_it_was(parts: Parts) -> None:
+    content = os.urandom(1 << 20) * 3
+    file = parts.load(parts.row("/f", content, token_of(content)))
+    try:
+        file.write(0, b"first")
+        ticket = ticket_of(file)
+
+        def full(size: int) -> None:
+            raise CacheFull("no room")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(parts.disk, "require_room", full)
+            patch.setattr(parts.table.space, "limit_bytes", 0)
+            with pytest.raises(CacheFull):
+                file.truncate(2 << 20)
+            assert file.read(0, 4 << 20) == b"first" + content[5:]
+            file.truncate(0)
+        assert file.size == 0
+        assert sent(file, ticket) == b"first" + content[5:]
     finally:
         file.close()
 
