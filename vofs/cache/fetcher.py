@@ -24,7 +24,7 @@ from vofs.cache.filling import Filling
 from vofs.cache.gate import PathGate
 from vofs.cache.prefetch import Prefetch
 from vofs.cache.threads import Threads
-from vofs.cache.transfer import Means, Transfer, brought
+from vofs.cache.transfer import Means, Transfer, brought, tell
 from vofs.cache.waiting import Patience, WaitingPlaces, never
 from vofs.core.contentcheck import Verdict
 from vofs.core.errors import (
@@ -57,6 +57,7 @@ class Fetcher:
         strict: a read as a whole may take no longer than that (--strict-timeout).
         given_up: whether the process that reads is being killed (R19).
         on_stale: told the path of a node that turned out to have another version.
+        on_proved: told what a reply proved; see `Means`.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Fetcher:
         strict: bool = False,
         given_up: Callable[[], bool] = never,
         on_stale: Callable[[str], None],
+        on_proved: Callable[[str, VersionToken, float], None] = lambda path, version, at: None,
     ) -> None:
         self._remote, self._table, self._gate, self._clock = remote, table, gate, clock
         self._places, self._prefetch, self._timeout_s = places, prefetch, timeout_s
@@ -84,6 +86,7 @@ class Fetcher:
         self._means = Means(
             remote, gate, clock, places, prefetch,
             stopping=self._stopping.is_set, crowded=self._is_crowded, on_stale=on_stale,
+            on_proved=on_proved,
         )  # fmt: skip
         self._pool = threads.pool(workers, "vofs-fetch")
 
@@ -165,7 +168,7 @@ class Fetcher:
             verdict = file.judge(filling.run(), epoch)
             if verdict is Verdict.REPEAT:
                 look()
-            self._tell(file, verdict)
+            tell(file, verdict)
             if verdict is Verdict.WRONG:
                 raise DownloadsDiffer(f"{file.path}: what it is based on arrives differently twice")
 
@@ -275,21 +278,12 @@ class Fetcher:
     def _check(self, file: CachedFile, downloaded: list[Claim]) -> None:
         """R13: a file that is complete now is what the service tells, or is downloaded again."""
         verdict = file.check(downloaded)
-        self._tell(file, verdict)
+        tell(file, verdict)
         if verdict is Verdict.REPEAT:
             ranges = self._remote.capabilities.ranges
             claims, base = file.claim_missing(0, file.size, ranges=ranges)
             if claims and base is not None:
                 self._submit(file, claims, base, inside=False)
-
-    def _tell(self, file: CachedFile, verdict: Verdict | None) -> None:
-        match verdict:
-            case Verdict.REPEAT:
-                log.warning("%s arrived with another MD5; it is downloaded once more", file.path)
-            case Verdict.DISPUTED:
-                log.warning("%s is served although %s", file.path, file.error)
-            case Verdict.WRONG:
-                log.error("%s cannot be read: each download is another one", file.path)
 
     def stop(self) -> None:
         """Stop downloading; what runs ends at its next chunk, or with its socket's timeout."""

@@ -13,9 +13,8 @@ from __future__ import annotations
 import hashlib
 import logging
 
-from vofs.cache.firstsight import dated
-from vofs.cache.proving import Proving
-from vofs.cache.transfer import BREAKS_IN_A_ROW, Means, positions
+from vofs.cache.cachedfile import CachedFile
+from vofs.cache.transfer import BREAKS_IN_A_ROW, Means, positions, reply, with_date
 from vofs.core.errors import RemoteUnavailable
 from vofs.core.fetchplan import stretch
 from vofs.core.fetchstate import Claim
@@ -38,7 +37,7 @@ class Filling:
     """
 
     def __init__(
-        self, means: Means, file: Proving, claims: list[Claim], base: VersionToken, epoch: int
+        self, means: Means, file: CachedFile, claims: list[Claim], base: VersionToken, epoch: int
     ) -> None:
         self._means, self._file, self._claims = means, file, claims
         self._base, self._epoch = base, epoch
@@ -84,11 +83,8 @@ class Filling:
     def _stream(self, end: int) -> None:
         """One reply, from where we are to `end` at least."""
         file, means = self._file, self._means
-        if self._base.is_undated:  # R12: nothing in the reply would prove that it is ours
-            self._base = dated(means.remote, file.path, self._base)
-            file.sighted(self._base)
-        with means.remote.open_bytes(file.path, self._position, end, self._base) as source:
-            file.note_digest(source.md5)
+        self._base = with_date(means, file, file.path, self._base)
+        with reply(means, file, file.path, (self._position, end), self._base) as source:
             for offset, chunk in positions(source):
                 if means.stopping():
                     raise RemoteUnavailable(f"{file.path}: the mount is shutting down")
