@@ -29,7 +29,10 @@ class Judge(Programs, Naming, Happenings):
     """See the module's docstring; the arguments are those of `Core`."""
 
     def do_settle(self) -> None:
-        """Heal everything, let everybody finish, and compare service, mount and model."""
+        """Heal everything, let everybody finish, and compare service, mount and model.
+
+        The service may lag on: nobody may notice (R13).
+        """
         self.remote.armed.clear()
         self.disk.heal()
         if self.session is None and not self.calls:
