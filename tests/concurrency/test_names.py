@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support.sessions import (
@@ -15,6 +17,11 @@ from tests.support.sessions import (
     together,
     until,
 )
+from vofs.cache.clock import Clock
+from vofs.cache.gate import PathGate
+from vofs.cache.prefetch import Prefetch
+from vofs.cache.transfer import Means, Transfer
+from vofs.cache.waiting import WaitingPlaces
 from vofs.core.errors import PermissionDenied, RemoteUnavailable
 
 DATA = bytes(range(251)) * 4000  # 1 MB
@@ -60,6 +67,46 @@ def test_s19_a_rename_waits_for_a_download_and_readers_follow_it(stage: Stage) -
     assert reader.result() == DATA[:1000]
     renaming.result()
     assert late.result() == DATA[-1000:]
+    mount.close(handle)
+
+
+class RenamedBefore(PathGate):
+    """A gate at which a whole rename happens right before the first transfer enters."""
+
+    def __init__(self, clock: Clock, rename: Callable[[], object]) -> None:
+        super().__init__(clock)
+        self._renames = [rename]
+
+    def try_enter(self, path: str) -> bool:
+        if self._renames:
+            self._renames.pop()()
+        return super().try_enter(path)
+
+
+def test_s19_a_download_asks_for_no_name_that_was_renamed_before_it_entered(stage: Stage) -> None:
+    """R8: it had looked at the path, and not entered yet, when the rename began and ended."""
+    stage.store("/f", DATA)
+    mount = stage.mount()
+    handle = mount.open("/f")
+    (file,) = mount.session.files
+    claims, base = file.claim_missing(0, len(DATA), ranges=True)
+    assert base is not None
+    gate = RenamedBefore(stage.clock, lambda: mount.call("rename", "/f", "/g"))
+    means = Means(
+        stage.remote, gate, stage.clock, WaitingPlaces(stage.clock), Prefetch(stage.clock),
+        stopping=lambda: False, crowded=lambda: False,
+        on_proved=lambda path, version, at: None,
+    )  # fmt: skip
+    try:
+        Transfer(means, file, claims, base, inside=False).run()
+    finally:
+        for claim in claims:
+            file.release_claim(claim, None)
+    assert [call for call in stage.remote.calls if call[0] == "open_bytes"] == [
+        ("open_bytes", stage.path("/g"))
+    ]
+    gate.release(gate.hold((stage.path("/f"), stage.path("/g")), 0))  # nobody is left inside
+    assert mount.call("read", handle, len(DATA), 0) == DATA
     mount.close(handle)
 
 

@@ -81,6 +81,24 @@ def test_r24_those_who_share_a_walk_may_read_in_any_order(
         fetched += ahead
 
 
+@given(orders, orders)
+def test_r24_who_reads_a_tree_in_order_goes_on_in_the_next_directory(
+    first: list[str], second: list[str]
+) -> None:
+    """After a directory that was read to its end, if three files of it were read one after the
+    other; then from the first file, and from that one only."""
+    walk = Walk()
+    for name in first:
+        assert not walk.is_at_the_end(first, lambda _: True)
+        walk, _ = step(walk, name, first, set())
+    ended = walk.is_at_the_end(first, lambda _: True)
+    assert ended == (len(first) >= IN_ORDER)
+    for name in second:
+        begun = Walk().reached(name, second, lambda _: True, follows=ended)
+        assert begun.goes_on == (ended and name == second[0])
+        assert list(begun.ahead(second)) == (second[1 : 1 + AHEAD] if begun.goes_on else [])
+
+
 def test_r24_a_file_far_away_is_not_the_next_one() -> None:
     """Between two neighbours so many names are looked at, however large the directory is."""
     order = [f"{number:05}" for number in range(3 * MOST_BETWEEN)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -122,6 +123,13 @@ class Background:
     @property
     def ended(self) -> bool:
         return not self._thread.is_alive()
+
+    def is_inside(self, function: str) -> bool:
+        """Whether it is in a function of that name just now: where it waits for a lock."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        while frame is not None and frame.f_code.co_name != function:
+            frame = frame.f_back
+        return frame is not None
 
     def result(self) -> object:
         self._thread.join(3 * PATIENCE_S)

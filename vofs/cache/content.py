@@ -21,7 +21,7 @@ from vofs.cache.evictable import Evictable
 from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
-from vofs.core.contentcheck import ContentCheck, Verdict
+from vofs.core.contentcheck import ContentCheck, Verdict, disputed, is_right
 from vofs.core.errors import TransferCorrupted, VersionChanged, VofsError
 from vofs.core.fetchstate import Claim
 from vofs.core.filestate import FileState
@@ -175,7 +175,7 @@ class Content(Evictable):
                 self._wrong = TransferCorrupted(failure), self._clock.monotonic()
                 return verdict
             case Verdict.DISPUTED:
-                self.error = f"the service tells MD5 {expected}; downloaded twice, it is {found}"
+                self.error = disputed(expected, found)
                 self._save()
             case Verdict.RIGHT:
                 if self._check.repeated:
@@ -211,10 +211,13 @@ class Content(Evictable):
         with self.lock:
             self._row_losses = losses
             if not dirty:
-                if not empty and base is not None and (found is None or found != base.md5):
+                if not empty and base is not None and not self._is_copy(found, base):
                     self._drop(base)
                 self._losses = losses
             self._save()
+
+    def _is_copy(self, found: str | None, base: VersionToken) -> bool:
+        return found is not None and is_right(found, base.md5 or "", self.error)
 
     # -- another content ------------------------------------------------------------------------
 

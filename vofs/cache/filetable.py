@@ -13,6 +13,7 @@ from vofs.cache.filesinuse import FilesInUse
 from vofs.cache.rows import DamagedRow, FileRow
 from vofs.core import uris
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable, NodeExists
+from vofs.core.nodes import VersionToken
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +139,14 @@ class FileTable(FilesInUse):
             self._by_path[path] = file
             return True
 
+    def version_of(self, path: str) -> VersionToken | None:
+        """The version that the cached bytes of `path` are of; None: nothing of it is cached."""
+        file = self.peek(path)
+        if file is not None:
+            return file.provenance[0]
+        row = self._index.find(path)
+        return None if row is None else row.base
+
     def knows(self, path: str) -> bool:
         """Whether there is a file of that name here, in memory or not."""
         return self.peek(path) is not None or self._index.find(path) is not None
@@ -173,11 +182,9 @@ class FileTable(FilesInUse):
 
     def forget(self, path: str) -> None:
         """The node at `path` is gone, and so is its row; whoever still uses the file goes on."""
-        with self._lock:
-            file = self._by_path.get(path)
-            unused = file is not None and not self._uses.get(file, 0)
+        file = self.peek(path)
         self.detached(path)
-        if file is not None and unused:
+        if file is not None:  # whoever used it may have paid that back while it lost its name
             self.settle(file)
 
     def find_detached(self, path: str) -> list[CachedFile]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vofs.cache.cachedfile import CachedFile
+from vofs.cache.firstsight import is_ours
 from vofs.cache.waiting import never
 from vofs.core.attributes import version_token
 from vofs.core.errors import NodeBusy, NodeNotFound, VersionChanged
@@ -41,7 +42,7 @@ def is_foreign(
         return True
     base, put, _ = file.provenance
     token = version_token(node)
-    if base is not None and base.same_version(token):
+    if base is not None and is_ours(remote, file.path, base, token, given_up=given_up):
         return False
     if token.length == 0 and (base is None or put is not None):
         return False  # the empty node that a negotiation made: nothing can be lost in it

@@ -21,6 +21,7 @@ from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk, set_aside_in
 from vofs.cache.index import Index
 from vofs.cache.rows import DamagedRow, FileRow
+from vofs.core.contentcheck import is_right
 from vofs.core.errors import CacheDamaged, MountUnusable, UnknownIndex
 from vofs.core.spans import Span, SpanSet
 
@@ -136,7 +137,8 @@ class Inspection:
     def problem(self, entry: Entry) -> str:
         """Compare a file with the disk; "" when all is right.
 
-        Every byte that should be here is read; a whole clean copy must have the right MD5.
+        Every byte that should be here is read; a whole clean copy must have the right MD5,
+        or the one that two downloads had (R13).
         """
         if entry.state is State.DAMAGED:
             return entry.reason
@@ -148,9 +150,10 @@ class Inspection:
                         digest.update(data.read(offset, min(BLOCK, end - offset)))
         except CacheDamaged as exc:
             return str(exc)
-        if entry.md5 is not None and not entry.missing and digest.hexdigest() != entry.md5:
-            return f"its MD5 is {digest.hexdigest()}, the service told {entry.md5}"
-        return ""
+        found, told = digest.hexdigest(), entry.md5
+        if told is None or entry.missing or is_right(found, told, entry.reason):
+            return ""
+        return f"its MD5 is {found}, the service told {told}"
 
 
 def _state(row: FileRow, *, unsent: bool) -> State:

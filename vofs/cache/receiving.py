@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from vofs.cache.clock import Clock
 from vofs.cache.content import Content
@@ -234,6 +235,17 @@ class Receiving(Content, Demand):
         raise RemoteTimeout(
             f"{self.path}: no byte for {patience.timeout_s:g} s; the download goes on"
         )
+
+    def sighted(self, token: VersionToken) -> None:
+        """What our upload stored has been seen: its date is known from now on (R13).
+
+        Args:
+            token: the base version, dated.
+        """
+        with self.lock:
+            if self.state.base == replace(token, date_ms=None):
+                self.state.base = token
+                self._save()
 
     def revalidate(self, token: VersionToken, mtime_ns: int) -> bool:
         """Compare with the version the service has now; drop clean bytes of another one.

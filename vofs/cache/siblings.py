@@ -97,6 +97,7 @@ class Siblings:
         self._walks: OrderedDict[str, Walk] = OrderedDict()
         self._orders: OrderedDict[str, tuple[float, list[str]]] = OrderedDict()
         self._unread: OrderedDict[int, int] = OrderedDict()  # bytes, by number of the data file
+        self._ended = False  # the last walk that was heard of has come to its directory's end
         self._coming = 0  # bytes of the files that are being fetched
         self._offered = 0  # names that threads are to see to
         self._pool = threads.pool(workers, "vofs-sibling")
@@ -115,19 +116,22 @@ class Siblings:
         container, name = uris.parent_of(file.path), uris.name_of(file.path)
         while True:
             with self._lock:
-                before = self._walks.get(container, Walk())
+                before, follows = self._walks.get(container, Walk()), self._ended
             if before.last == name:
                 return
             order = self._order(container)
-            reached = before.reached(
-                name, order, lambda other: self._is_read(uris.child_path(container, other))
-            )
-            names = reached.ahead(order)
+
+            def is_read(other: str) -> bool:
+                return self._is_read(uris.child_path(container, other))
+
+            reached = before.reached(name, order, is_read, follows=follows)
+            names, ended = reached.ahead(order), reached.is_at_the_end(order, is_read)
             with self._lock:
                 if self._walks.get(container, Walk()) != before:
                     continue  # another thread reads here, too
                 self._walks[container] = reached.offered(names)
                 _forget_oldest(self._walks, container, WALKS_KEPT)
+                self._ended = ended
             self._set_out(container, names)
             return
 

@@ -22,6 +22,7 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
+from vofs.cache.firstsight import is_ours
 from vofs.cache.gate import PathGate
 from vofs.cache.index import Index
 from vofs.cache.journal import Journal, Tombstone, add_tombstone
@@ -136,7 +137,7 @@ class Tombstones:
         self._release(entry)
 
     def _release(self, entry: Unlinked | None) -> None:
-        if entry is not None and entry.file is not None:
+        if entry and entry.file:
             self._table.release(entry.file)
 
     def hold_off(self, path: str) -> None:
@@ -290,10 +291,10 @@ class Tombstones:
 
     def _delete(self, path: str, token: VersionToken) -> None:
         try:
-            node = self._remote.get_node(path)
-            found = version_token(node)
+            found = version_token(self._remote.get_node(path))
             torn = token == VersionToken(token.length, md5_proves=False)
-            if found.same_version(token) or (torn and found.length <= token.length):
+            is_torn = torn and found.length <= token.length
+            if is_torn or is_ours(self._remote, path, token, found):
                 self._remote.delete_node(path)
             else:
                 log.warning("%s was replaced on the service: not deleted", path)

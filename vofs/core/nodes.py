@@ -55,6 +55,11 @@ class VersionToken:
     date_ms: int | None = None
     md5_proves: bool = True
 
+    @property
+    def is_undated(self) -> bool:
+        """Whether it is what we stored, and the date that will tell it apart is not known yet."""
+        return not self.md5_proves and self.md5 is not None and self.date_ms is None
+
     def same_version(self, other: VersionToken) -> bool:
         """Tell whether `other` is the same version of the same bytes.
 

@@ -5,6 +5,9 @@ listing order, one right after the other, the next ones are worth fetching: as m
 beyond the one that is read, each of them once.  How large they may be and what they may cost is
 not decided here.
 
+Whoever has read a directory so to its end and begins with the first file of another one still reads
+in listing order, that of the tree: there he does not begin at nought.
+
 Several programs, or several threads of one, may share a walk: once it goes on, they may read in any
 order what was fetched for them.
 """
@@ -40,13 +43,16 @@ class Walk:
         """Whether it looks as if the files after the last one will be read, too."""
         return self.in_order >= IN_ORDER
 
-    def reached(self, name: str, order: list[str], is_read: Callable[[str], bool]) -> Walk:
+    def reached(
+        self, name: str, order: list[str], is_read: Callable[[str], bool], *, follows: bool = False
+    ) -> Walk:
         """`name` is being read.
 
         Args:
             name: of a file.
             order: the names of the directory, in listing order: that of the code points.
             is_read: whether a name is one that reading would show: a file that is not empty.
+            follows: another directory was just read to its end.
 
         Returns:
             The walk after it; a new one when a file was left out, the same one when the listing
@@ -57,12 +63,16 @@ class Walk:
             return self
         if self.goes_on and name <= self.upto:
             return replace(self, last=max(self.last, name))
-        if self.last < name:
+        in_order = self.in_order or (IN_ORDER if follows else 0)
+        if in_order and self.last < name:
             between = order[bisect_right(order, self.last) : at]
-            left_out = len(between) > MOST_BETWEEN or any(map(is_read, between))
-            if self.in_order and not left_out:
-                return replace(self, last=name, in_order=self.in_order + 1)
+            if _none(between, is_read):
+                return replace(self, last=name, in_order=in_order + 1)
         return Walk(name, 1)
+
+    def is_at_the_end(self, order: list[str], is_read: Callable[[str], bool]) -> bool:
+        """Whether it has gone on to the last file of the directory; arguments as for `reached`."""
+        return self.goes_on and _none(order[bisect_right(order, self.last) :], is_read)
 
     def ahead(self, order: list[str]) -> list[str]:
         """The names that are worth fetching now and were not offered before, in listing order."""
@@ -74,3 +84,8 @@ class Walk:
     def offered(self, names: list[str]) -> Walk:
         """What `ahead` returned was taken."""
         return replace(self, upto=names[-1]) if names else self
+
+
+def _none(names: list[str], is_read: Callable[[str], bool]) -> bool:
+    """Whether no file is among `names`; too many to look at count as one."""
+    return len(names) <= MOST_BETWEEN and not any(map(is_read, names))

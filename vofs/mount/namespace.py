@@ -18,9 +18,11 @@ from dataclasses import replace
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import RECREATE
+from vofs.cache.firstsight import is_ours
 from vofs.cache.foreign import is_foreign
 from vofs.cache.journal import Intent, end_intent
 from vofs.cache.rowchanges import delete_file
+from vofs.cache.waiting import never
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
     CacheError,
@@ -142,15 +144,16 @@ class Namespace(Hiding):
         )
 
     def _known_version(self, path: str, file: CachedFile | None) -> VersionToken | None:
-        """The version that the service is known to hold; None while a PUT is in doubt."""
+        """The version that the service is known to hold; None while that is in doubt."""
         if file is None:  # asked now: an upload that was waited for has made another version
-            return version_token(self._parts.tree.lookup(path))
+            return self._parts.tree.known_version(path)
         base, put, _ = file.provenance
-        return base if put is None else None
+        return base if put is None and not self._is_hearsay(file) else None
 
     def _delete(self, intent: Intent) -> None:
         """DELETE, looking when the answer is lost, then carry it out here."""
-        deadline = self._parts.clock.monotonic() + self._parts.timeout_s
+        clock = self._parts.clock
+        deadline = clock.monotonic() + self._parts.timeout_s
         gone = False
         while not gone:
             try:
@@ -161,15 +164,21 @@ class Namespace(Hiding):
             except RemoteUnavailable as exc:
                 if not exc.sent:
                     raise
-                gone = self._until_known(lambda: self._is_gone(intent))
-                if not gone and self._parts.clock.monotonic() >= deadline:
+                gone = self._until_known(
+                    lambda: self._is_gone(intent, lambda: clock.monotonic() >= deadline)
+                )
+                if not gone and clock.monotonic() >= deadline:
                     raise Unsettled(f"the deletion of {intent.source} is not confirmed") from exc
         self._gone_here(intent)
 
-    def _is_gone(self, intent: Intent) -> bool:
+    def _is_gone(self, intent: Intent, given_up: Callable[[], bool] = never) -> bool:
         """Whether a deletion happened: 404, or another node or version has the name by now.
 
         Without a version that was known for sure, only 404 says so.
+
+        Args:
+            intent: the deletion.
+            given_up: whether finding out takes too long for whoever waits.
         """
         try:
             node = self._parts.remote.get_node(intent.source)
@@ -178,7 +187,9 @@ class Namespace(Hiding):
         if (node.kind is NodeKind.CONTAINER) != (intent.op == "rmdir"):
             return True
         token = intent.source_token
-        return token is not None and not token.same_version(version_token(node))
+        return token is not None and not is_ours(
+            self._parts.remote, intent.source, token, version_token(node), given_up=given_up
+        )
 
     def _gone_here(self, intent: Intent) -> None:
         parts, path = self._parts, intent.source

@@ -15,8 +15,9 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Background, FaultyRemote, Mounted, Stage, until
+from tests.support.sessions import Background, FaultyRemote, Killed, Mounted, Stage, until
 from vofs.cache.content import HELD_BACK_BELOW
+from vofs.cli.vofs import main
 from vofs.core.nodes import VersionToken
 from vofs.remote.api import ByteSource
 
@@ -165,6 +166,27 @@ def test_r13_two_downloads_that_agree_overrule_the_md5(
     assert hashlib.md5(DATA).hexdigest() in told
     assert hashlib.md5(wanted).hexdigest() in told
     mount.close(handle)
+
+
+def test_r13_a_copy_that_two_downloads_agreed_on_is_no_damage(
+    damaging: Callable[..., Stage], expect_log: ExpectLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not for `vofs cache check`, and not after a power loss (R5)."""
+    expect_log("downloaded once more")
+    expect_log("is served although the service tells MD5")
+    expect_log("the machine went down")
+    stage = damaging(a(1), a(1))
+    wanted = bytes([a(1)]) + DATA[1:]
+    mount = stage.mount(boot_id="before")
+    assert mount.get("/f") == wanted
+    mount.stop()
+    assert main(["cache", "check", str(stage.cache_dir)]) == 0
+    assert "damaged: 0" in capsys.readouterr().out
+    mount = stage.mount(boot_id="before")
+    with pytest.raises(Killed):
+        stage.kill()
+    assert stage.reopen(boot_id="after").get("/f") == wanted
+    assert stage.remote.count("open_bytes") == 0
 
 
 def test_r13_two_downloads_that_differ_are_an_error(

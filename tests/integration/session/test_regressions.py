@@ -294,3 +294,25 @@ def test_r08_a_rename_of_what_may_not_have_arrived_is_busy_and_not_enoent(
     assert (mount.get("/f"), mount.get("/sent")) == (b"new", b"old")
     assert stage.stored("/sent") == b"old"
     mount.leave()
+
+
+def test_r09_a_rescue_goes_on_although_the_last_handle_closes(stage: Stage) -> None:
+    """R9: what an open handle lacks is fetched before its node goes; the handle closes before that.
+
+    The file stays in use until the rescue has ended: it never works on one that is put away.
+    """
+    stage.store("/f", b"0123456789")
+    mount = stage.mount(threads=False)
+    handle = mount.open("/f")
+    hidden = mount.hide("/f")
+    gate = mount.session._parts.gate
+    hold = gate.hold((stage.path("/f"),), 0)
+    making = Background(lambda: mount.call("mkdir", "/f", 0o755))
+    until(lambda: making.is_inside("wait_while_held"), "the rescue")
+    mount.call("release", handle)
+    mount.call("unlink", hidden)
+    assert len(mount.session.files) == 1
+    gate.release(hold)
+    making.result()
+    assert mount.session.files == []
+    assert mount.stat("/f").is_directory
