@@ -41,7 +41,7 @@ from vofs.core.spans import Span
 from vofs.remote.api import Remote
 
 LOOKS_BEFORE_A_PUT = 3
-SHORTEST_S = 1.0  # so long an answer is good for an upload, also with --attr-ttl 0
+MOMENT_S = 1.0  # an answer is good for that long at least: with --attr-ttl 0 one look is enough
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
 
 
@@ -267,8 +267,7 @@ class Uploader:
         Raises:
             UploadConflict: see `_confirm_base`.
         """
-        good_for_s = max(self._confirm_s, SHORTEST_S)
         for _ in range(LOOKS_BEFORE_A_PUT):
-            if self._clock.monotonic() - file.provenance[2] <= good_for_s:
+            if self._clock.monotonic() - file.provenance[2] <= max(self._confirm_s, MOMENT_S):
                 return
             self._confirm_base(file, anew=True)
