@@ -57,6 +57,7 @@ class Changes:
         self._files: list[DataFile] = []
         self.made: list[str] = []
         self.file_system_type: int | None = None  # what the cache is on; None: what it really is
+        self.before_read: Act | None = None  # of a data file; may raise
         self.log_on_disk = 0  # bytes of the index's log that a commit has brought to the disk
 
     def opened(self, file: DataFile) -> None:
@@ -114,6 +115,11 @@ class FaultyDataFile(DataFile):
         super().__init__(taken._descriptor)
         self._changes = changes
         changes.opened(self)
+
+    def read(self, offset: int, size: int) -> bytes:
+        if self._changes.before_read is not None:
+            self._changes.before_read()
+        return super().read(offset, size)
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         with self._changes.change(WRITE) as due:

@@ -59,21 +59,33 @@ class FileTable(FilesInUse):
         Raises:
             NodeExists: there is a file of that name here.
         """
+        with self._row_busy(path):
+            return self._create(path, mode)
+
+    def create_unless_changed(self, path: str, mode: int, seen: int) -> CachedFile | None:
+        """The same; None when names were changed since `names_changed` was `seen`.
+
+        Then the container that was looked at may be gone: look again.
+
+        Raises:
+            NodeExists: there is a file of that name here.
+        """
+        with self._row_busy(path):
+            return self._create(path, mode) if self.names_changed == seen else None
+
+    def _create(self, path: str, mode: int) -> CachedFile:
         if self.peek(path) is not None:
             raise NodeExists(path)
         row = FileRow(0, path, 0, 0, 1, 0, True, None, self._clock.time_ns(), mode)
-        with self._row_busy(path):
-            if self.peek(path) is not None:  # loaded while this thread waited for the row
+        stored, added = self._index.insert(row, self._disk.create_data)
+        if not added:
+            if stored.generation != stored.stored_generation:
                 raise NodeExists(path)
-            stored, added = self._index.insert(row, self._disk.create_data)
-            if not added:
-                if stored.generation != stored.stored_generation:
-                    raise NodeExists(path)
-                stale = stored  # a copy of a node that is gone
-                stored = self._index.replace(row, self._disk.create_data)
-                self._disk.remove_data(stale.number)
-                self.space.freed(stale.present_bytes)
-            return self._load(stored)
+            stale = stored  # a copy of a node that is gone
+            stored = self._index.replace(row, self._disk.create_data)
+            self._disk.remove_data(stale.number)
+            self.space.freed(stale.present_bytes)
+        return self._load(stored)
 
     def unsent_below(self, path: str) -> list[CachedFile]:
         """All dirty files at or below `path`."""
