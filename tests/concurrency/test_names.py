@@ -95,6 +95,7 @@ def test_s19_a_download_asks_for_no_name_that_was_renamed_before_it_entered(stag
     means = Means(
         stage.remote, gate, stage.clock, WaitingPlaces(stage.clock), Prefetch(stage.clock),
         stopping=lambda: False, crowded=lambda: False,
+        on_proved=lambda path, version, at: None,
     )  # fmt: skip
     try:
         Transfer(means, file, claims, base, inside=False).run()

@@ -4,6 +4,8 @@
 each write, truncation, creation and removal, each fdatasync, and each commit that changes a row.
 There a test plans what happens before a change, after it, or in the middle of a write.
 
+What of it is not on the disk is kept in `Changes.unsynced`, for a power loss (`powercut.py`).
+
 Changes happen one at a time.  So a copy of the directory that is made at one of them, or while they
 are `still`, is of one moment, like what is left behind by kill -9.
 """
@@ -18,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.powercut import Unsynced
 from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
@@ -49,16 +52,20 @@ class DiskFault:
 
 
 class Changes:
-    """Counts the changes of a cache directory and lets what is planned happen at them."""
+    """Counts the changes of a cache directory and lets what is planned happen at them.
 
-    def __init__(self) -> None:
+    Args:
+        unsynced: what a killed process has left there that is not on the disk.
+    """
+
+    def __init__(self, unsynced: Unsynced | None = None) -> None:
         self._lock = threading.RLock()
         self._faults: list[tuple[DiskFault, list[int]]] = []
         self._files: list[DataFile] = []
         self.made: list[str] = []
         self.file_system_type: int | None = None  # what the cache is on; None: what it really is
         self.before_read: Act | None = None  # of a data file; may raise
-        self.log_on_disk = 0  # bytes of the index's log that a commit has brought to the disk
+        self.unsynced = unsynced or Unsynced()
 
     def opened(self, file: DataFile) -> None:
         """A data file was opened."""
@@ -121,8 +128,12 @@ class FaultyDataFile(DataFile):
             self._changes.before_read()
         return super().read(offset, size)
 
+    def _touch(self, start: int, end: int) -> None:
+        self._changes.unsynced.changes(self._descriptor, start, end)
+
     def write(self, offset: int, data: bytes | memoryview) -> None:
         with self._changes.change(WRITE) as due:
+            self._touch(offset, offset + len(data))
             if due is not None and due.midway is not None:
                 half = len(data) // 2
                 super().write(offset, memoryview(data)[:half])
@@ -131,15 +142,18 @@ class FaultyDataFile(DataFile):
 
     def truncate(self, size: int) -> None:
         with self._changes.change(TRUNCATE):
+            self._touch(*sorted((size, self.size)))
             super().truncate(size)
 
     def punch(self, start: int, end: int) -> bool:
         with self._changes.change(PUNCH):
+            self._touch(start, end)
             return super().punch(start, end)
 
     def sync(self) -> None:
         with self._changes.change(SYNC):
             super().sync()
+            self._changes.unsynced.data_synced(self._descriptor)
 
     def duplicate(self) -> DataFile:
         return FaultyDataFile(DataFile(os.dup(self._descriptor)), self._changes)
@@ -162,13 +176,12 @@ class FaultyIndex(Index):
                 with self._changes.change(COMMIT):
                     stack.close()
                     if durable:
-                        self._changes.log_on_disk = self._log_file.stat().st_size
+                        self._changes.unsynced.committed(self._log_file.parent)
 
     def checkpoint(self) -> None:
-        super().checkpoint()
-        if self._log_file.exists():  # begun anew, it is shorter; the database itself was synced
-            found = self._log_file.stat().st_size
-            self._changes.log_on_disk = min(self._changes.log_on_disk, found)
+        with self._changes.still():
+            super().checkpoint()
+            self._changes.unsynced.checkpointed(self._log_file.parent)
 
 
 class FaultyDisk(Disk):
@@ -199,12 +212,14 @@ class FaultyDisk(Disk):
 
     def put_in_place(self, number: int) -> None:
         with self._changes.change(RENAME):
+            self._changes.unsynced.replaces(self.root / "data" / str(number))
             super().put_in_place(number)
 
     def _made(self, name: str, make: Callable[[], DataFile]) -> DataFile:
         with ExitStack() as closed_on_failure:
             with self._changes.change(name):
                 made = FaultyDataFile(make(), self._changes)
+                self._changes.unsynced.creates(made._descriptor)
                 closed_on_failure.callback(made.close)
             closed_on_failure.pop_all()
         return made
@@ -228,7 +243,9 @@ class FaultyDisk(Disk):
     def sync(self) -> None:
         with self._changes.change(SYNC):
             super().sync()
+            self._changes.unsynced.synced(self.root)
 
     def sync_names(self) -> None:
         with self._changes.change(SYNC):
             super().sync_names()
+            self._changes.unsynced.names_synced()

@@ -1,4 +1,4 @@
-"""Twenty deliberate defects of the cache; each is killed by a test that names what it would break.
+"""Deliberate defects of the cache; each is killed by a test that names what it would break.
 
 `python -m tests.support.mutants [WORD...]` makes a copy of vofs for each (whose name holds a WORD),
 changes the one place there, runs the tests that must notice, and prints which test killed it.  A
@@ -19,6 +19,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SESSION = "tests/integration/session"
 MOST_S = 120.0
+VOUCHED = (  # of FileCore.sync: the index says that the data is on the disk
+    "        with self.lock:\n            self._is_durable(generation)\n            self._save("
+    "whole=True if whole and self.state.is_whole else None, durable=True)\n"
+)
+FILLED = "        self._fetcher.fill(file, inside=True)\n"
+REBASED = """\
+        from vofs.core.attributes import version_token
+        while file.gaps:
+            try:
+                self._fetcher.fill(file, inside=True)
+            except VersionChanged:
+                file.state.base = version_token(self._remote.get_node(file.path))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +186,11 @@ MUTANTS = (
     ),
     Mutant(
         "holes are filled from the new version",
-        "cache/conflicts.py",
-        "        base, whole = file.provenance[0], not file.gaps\n",
-        "        base, whole = file.provenance[0], True\n",
-        (f"{SESSION}/test_conflicts.py::test_r06_holes_never_come_from_another_version",),
+        "cache/upload.py",
+        FILLED,
+        REBASED,
+        (f"{SESSION}/test_writes.py"
+         "::test_r06_holes_of_a_version_that_is_gone_are_never_filled_from_another",),
     ),
     Mutant(
         "unlink discards before DELETE is confirmed",
@@ -191,6 +205,67 @@ MUTANTS = (
         "        if identity not in (None, self.identity):\n",
         "        if False:\n",
         ("tests/unit/cache/test_index.py", "tests/unit/cache/test_index_refused.py"),
+    ),
+    Mutant(
+        "fsync commits the index before the data is on the disk",
+        "cache/filecore.py",
+        f"        self.sync_data()\n{VOUCHED}",
+        f"{VOUCHED}        self.sync_data()\n",
+        (f"{SESSION}/test_durability.py::test_r18_a_power_loss_during_fsync_leaves_no_mixture",),
+    ),
+    Mutant(
+        "fsync leaves the data in memory",
+        "cache/filecore.py",
+        "            data.sync()\n",
+        "            pass\n",
+        (f"{SESSION}/test_promises.py::test_fsync_brings_data_and_index_to_the_disk",),
+    ),
+    Mutant(
+        "fsync commits the index as any commit",
+        "cache/filecore.py",
+        "self.state.is_whole else None, durable=True)",
+        "self.state.is_whole else None)",
+        (f"{SESSION}/test_promises.py::test_fsync_brings_data_and_index_to_the_disk",),
+    ),
+    Mutant(
+        "put_started is committed without the data",
+        "cache/sending.py",
+        "        if durable:\n            self.sync_data()\n",
+        "",
+        (f"{SESSION}/test_durability.py"
+         "::test_r02_put_started_is_on_the_disk_with_all_that_a_torn_put_needs",),
+    ),
+    Mutant(
+        "a clean stop without syncing the cache",
+        "mount/session.py",
+        "            self._disk.sync()\n",
+        "",
+        (f"{SESSION}/test_durability.py"
+         "::test_r05_after_a_clean_stop_everything_is_on_the_disk",),
+    ),
+    Mutant(
+        "the properties of a node that was deleted to be made again are forgotten",
+        "cache/emptyfile.py",
+        "                self.settle(intent)\n",
+        "                self._journal.forget(intent)\n",
+        (f"{SESSION}/test_restarts.py"
+         "::test_r04_killed_while_an_empty_file_is_made_again_it_keeps_its_properties",),
+    ),
+    Mutant(
+        "after a restart the paths of an intent are not held",
+        "mount/session.py",
+        "                hold = self._parts.gate.hold(intent.paths, 0)\n",
+        "                hold = None\n",
+        (f"{SESSION}/test_restarts.py"
+         "::test_r08_after_a_restart_nothing_is_sent_below_an_unsettled_rename",),
+    ),
+    Mutant(
+        "holes are filled without a look at the version",
+        "cache/upload.py",
+        "            self._confirm_filling(file, holes)\n",
+        "            pass\n",
+        (f"{SESSION}/test_writes.py"
+         "::test_r06_holes_of_a_version_that_is_gone_are_never_filled_from_another",),
     ),
 )  # fmt: skip
 
@@ -226,7 +301,7 @@ def killers(mutant: Mutant) -> list[str]:
         )  # fmt: skip
     if done.returncode not in (0, 1):
         raise RuntimeError(f"{mutant.name}: pytest says\n{done.stdout}{done.stderr}")
-    return re.findall(r"^(?:FAILED|ERROR) \S*?::(\S+)", done.stdout, re.M)
+    return list(dict.fromkeys(re.findall(r"^(?:FAILED|ERROR) \S*?::(\S+)", done.stdout, re.M)))
 
 
 def main() -> int:

@@ -12,7 +12,6 @@ through.  `Stage.reopen` mounts the copy.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +35,7 @@ from tests.support.gates import (
     together,
     until,
 )
+from tests.support.powercut import PowerCut, Unsynced
 from vofs.cache.clock import Clock, SystemClock
 from vofs.cache.index import Index
 from vofs.cache.journal import Intent, Journal, Tombstone
@@ -237,6 +237,7 @@ class Stage:
         self._settings = settings
         self.remote = FaultyRemote(service.remote)
         self.changes = Changes()
+        self._unsynced: Unsynced | None = None  # of what a kill has left
         self._mounts: list[Mounted] = []
         self._sockets = 0
         self._caches = [folder / "cache-0"]
@@ -301,22 +302,23 @@ class Stage:
         self._mounts.append(mounted)
         return mounted.start() if threads else mounted
 
-    def lose_power(self) -> None:
-        """The machine is gone, now; of the index only what a commit brought to the disk is left."""
-        self.kill(power=True)
+    def lose_power(self, cut: PowerCut = PowerCut.ALL) -> None:
+        """The machine is gone, now; `cut` says what is left of the cache directory."""
+        self.kill(power=cut)
 
-    def kill(self, *, power: bool = False) -> None:
+    def kill(self, *, power: PowerCut | None = None) -> None:
         """kill -9, now: what the cache directory holds is all that is left.
 
         Args:
-            power: and of the index's log only what is on the disk.
+            power: what is lost of that, too.
         """
         copy = self.folder / f"cache-{len(self._caches)}"
         self.remote.die()  # first: no request may follow a commit that the copy lacks
         with self.changes.still():
             shutil.copytree(self.cache_dir, copy)
-            if power:
-                os.truncate(copy / "index.sqlite-wal", self.changes.log_on_disk)
+            self._unsynced = self.changes.unsynced.copied(self.cache_dir, copy)
+        if power is not None:
+            self._unsynced.cut(copy, power)
         copy.chmod(0o700)
         self._caches.append(copy)
         raise Killed("killed")
@@ -340,7 +342,7 @@ class Stage:
             mounted.leave()
         self.changes.close_all()
         self.remote = FaultyRemote(self.service.remote)
-        self.changes = Changes()
+        self.changes = Changes(self._unsynced)
 
     def reopen(self, **settings: Any) -> Mounted:
         """Bury the killed session and mount what it left."""
@@ -385,6 +387,7 @@ __all__ = [
     "Killed",
     "ManualClock",
     "Mounted",
+    "PowerCut",
     "Service",
     "Stage",
     "SystemClock",

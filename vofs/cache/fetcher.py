@@ -57,6 +57,7 @@ class Fetcher:
         strict: a read as a whole may take no longer than that (--strict-timeout).
         given_up: whether the process that reads is being killed (R19).
         on_stale: told the path of a node that turned out to have another version.
+        on_proved: told what a reply proved; see `Means`.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Fetcher:
         strict: bool = False,
         given_up: Callable[[], bool] = never,
         on_stale: Callable[[str], None],
+        on_proved: Callable[[str, VersionToken, float], None] = lambda path, version, at: None,
     ) -> None:
         self._remote, self._table, self._gate, self._clock = remote, table, gate, clock
         self._places, self._prefetch, self._timeout_s = places, prefetch, timeout_s
@@ -84,7 +86,7 @@ class Fetcher:
         self._running, self._workers = 0, workers
         self._means = Means(
             remote, gate, clock, places, prefetch,
-            stopping=self._stopping.is_set, crowded=self._is_crowded,
+            stopping=self._stopping.is_set, crowded=self._is_crowded, on_proved=on_proved,
         )  # fmt: skip
         self._pool = threads.pool(workers, "vofs-fetch")
 

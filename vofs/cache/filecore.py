@@ -150,13 +150,17 @@ class FileCore:
         with self.lock:
             return self.state.base, self.put, self.confirmed_at
 
-    def confirm(self, seen_at: float) -> None:
+    def confirm(self, seen_at: float, version: VersionToken | None = None) -> None:
         """The service was seen to hold the base version, or no such node.
 
         Args:
             seen_at: when, in monotonic seconds.
+            version: what was seen, where the base may be another one by now; None: the base.
         """
         with self.lock:
+            base = self.state.base
+            if version is not None and (base is None or not base.same_version(version)):
+                return
             self.confirmed_at = max(self.confirmed_at, seen_at)
 
     def wake(self) -> None:

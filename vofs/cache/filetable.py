@@ -13,6 +13,7 @@ from vofs.cache.filesinuse import FilesInUse
 from vofs.cache.rows import DamagedRow, FileRow
 from vofs.core import uris
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable, NodeExists
+from vofs.core.nodes import VersionToken
 
 log = logging.getLogger(__name__)
 
@@ -149,6 +150,14 @@ class FileTable(FilesInUse):
             file.path = path
             self._by_path[path] = file
             return True
+
+    def version_of(self, path: str) -> VersionToken | None:
+        """The version that the cached bytes of `path` are of; None: nothing of it is cached."""
+        file = self.peek(path)
+        if file is not None:
+            return file.provenance[0]
+        row = self._index.find(path)
+        return None if row is None else row.base
 
     def knows(self, path: str) -> bool:
         """Whether there is a file of that name here, in memory or not."""

@@ -46,6 +46,8 @@ class Means:
         prefetch: how far a download may run ahead of its readers.
         stopping: whether the mount goes away.
         crowded: whether another download waits for a thread.
+        on_proved: told a path, the version that a reply proved the node there to have, and when
+            that was asked for (monotonic).
     """
 
     remote: Remote
@@ -55,6 +57,7 @@ class Means:
     prefetch: Prefetch
     stopping: Callable[[], bool]
     crowded: Callable[[], bool]
+    on_proved: Callable[[str, VersionToken, float], None]
 
 
 class Transfer:
@@ -131,8 +134,10 @@ class Transfer:
         if self._base.is_undated:  # R12: nothing in the reply would prove that it is ours
             self._base = dated(self._means.remote, path, self._base)
             file.sighted(self._base)
+        asked_at = self._means.clock.monotonic()
         with self._means.remote.open_bytes(path, self._position, self._end, self._base) as source:
             file.note_digest(source.md5)
+            self._proved(path, source.md5, asked_at)
             for offset, chunk in _positions(source):
                 come = offset + len(chunk)
                 alive = [file.accept(claim, offset, chunk) for claim in self._claims]
@@ -146,6 +151,15 @@ class Transfer:
                 if not self._goes_on(come):
                     return False
         return True
+
+    def _proved(self, path: str, md5: str | None, asked_at: float) -> None:
+        """A reply with the digest of the whole file confirms the version as a look would (R11).
+
+        Only where the MD5 is that of the bytes, not a hint that may be stale (R13).
+        """
+        if self._base.md5_proves and self._base.md5 is not None and self._base.md5 == md5:
+            self._file.confirm(asked_at, self._base)
+            self._means.on_proved(path, self._base, asked_at)
 
     def _goes_on(self, come: int) -> bool:
         """Whether to read on, after a pause if need be.

@@ -68,7 +68,7 @@ class FileOperations:
             raise
 
     def _open_clean(self, node_path: str, access: Access) -> CachedFile:
-        node = self._parts.tree.lookup(node_path)
+        node = self._parts.tree.lookup_version(node_path)
         if node.kind is NodeKind.CONTAINER:
             raise IsAContainer(node_path)
         if access.changes_file:

@@ -148,11 +148,11 @@ class Namespace(Hiding):
         )
 
     def _known_version(self, path: str, file: CachedFile | None) -> VersionToken | None:
-        """The version that the service is known to hold; None while a PUT is in doubt."""
+        """The version that the service is known to hold; None while that is in doubt."""
         if file is None:  # asked now: an upload that was waited for has made another version
-            return version_token(self._parts.tree.lookup(path))
+            return self._parts.tree.known_version(path)
         base, put, _ = file.provenance
-        return base if put is None else None
+        return base if put is None and not self._is_hearsay(file) else None
 
     def _delete(self, intent: Intent) -> None:
         """DELETE, looking when the answer is lost, then carry it out here."""

@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Background, Fault, Stage, lost, raising, until
+from tests.support.sessions import Background, Fault, PowerCut, Stage, lost, raising, until
 from vofs.core.errors import PermissionDenied, RemoteUnavailable
 from vofs.core.nodes import IS_LOCKED
 
@@ -91,18 +91,30 @@ def test_a_permanent_failure_is_told_and_the_data_is_kept(
 
 
 @pytest.mark.promise("Durability", "fsync")
-def test_fsync_brings_data_and_index_to_the_disk(stage: Stage, expect_log: ExpectLog) -> None:
-    """When fsync(2) returns 0, the bytes are on the local disk: first the data file, then, by a
-    fully synchronous commit, the index that knows of them."""
+@pytest.mark.parametrize("cut", PowerCut)
+def test_fsync_brings_data_and_index_to_the_disk(
+    stage: Stage, expect_log: ExpectLog, cut: PowerCut
+) -> None:
+    """When fsync(2) returns 0, the bytes survive a power loss, and go to their own name after it:
+    first the data file was brought to the disk, then, by a fully synchronous commit, the index that
+    knows of them."""
+    expect_log("the machine went down")
     expect_log("of an earlier mount")
-    mount = stage.mount(threads=False)
-    handle = mount.create("/f")
-    mount.write(handle, b"12345")
+    stage.store("/f", OLD)
+    mount = stage.mount(threads=False, boot_id="first")
+    handle = mount.open("/f", 2)
+    mount.write(handle, b"in place", 500_000)
+    mount.write(handle, b"behind the end", len(OLD))
+    new = mount.create("/new")
+    mount.write(new, b"12345", 5000)
     mount.call("fsync", handle, 0)
-    assert stage.stored("/f") is None
-    kill(stage)
-    stage.reopen().wait_sent()
-    assert stage.stored("/f") == b"12345"
+    mount.call("fsync", new, 0)
+    with pytest.raises(RemoteUnavailable):
+        stage.lose_power(cut)
+    stage.reopen(boot_id="second").wait_sent()
+    assert stage.names() == {"f", "new"}
+    assert stage.stored("/f") == OLD[:500_000] + b"in place" + OLD[500_008:] + b"behind the end"
+    assert stage.stored("/new") == bytes(5000) + b"12345"
 
 
 @pytest.mark.promise("Durability", "What was not sent goes with the next mount")

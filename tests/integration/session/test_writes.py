@@ -150,14 +150,16 @@ def test_a_write_behind_the_end_of_an_uncached_file(stage: Stage, offset: int) -
 def test_r06_holes_of_a_version_that_is_gone_are_never_filled_from_another(
     stage: Stage, expect_log: ExpectLog
 ) -> None:
-    """Written in the middle of an uncached file that somebody then replaced by another of the same
-    size, in the same second: no mixture is ever sent."""
+    """R6: written in the middle of an uncached file that somebody then replaced by another of the
+    same size, in the same second: no mixture is ever sent."""
     expect_log("cannot be sent", level=logging.ERROR)
     theirs = bytes(len(OLD))
+    stage.service.fake.clock.freeze(1_700_000_000.25)
     stage.store("/f", OLD)
     mount = stage.mount(threads=False, attr_ttl_s=3600.0,
                         on_conflict=OnConflict.FAIL)  # fmt: skip
     mount.overwrite("/f", b"ours", 5000)
+    stage.service.fake.clock.advance(0.005)
     stage.store("/f", theirs)
     sent(mount)
     assert stage.stored("/f") == theirs

@@ -9,8 +9,8 @@ import pytest
 from tests.support.mutants import MUTANTS, ROOT, Mutant, mutated
 
 
-def test_there_are_twenty() -> None:
-    assert len({mutant.name for mutant in MUTANTS}) == 20
+def test_there_are_twenty_or_more() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 20
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "-"))
