@@ -203,7 +203,8 @@ class FileCore:
             self._disk.sync_names()
         except CacheError:
             with self.lock:
-                self._sync_failed = self._sync_failed or self.number == number
+                if self.number == number:
+                    self._sync_failed = True
             raise
         finally:
             data.close()

@@ -52,8 +52,8 @@ def test_r18_a_failed_fsync_promises_nothing_until_the_bytes_are_elsewhere(stage
             mount.call("fsync", handle, 0)
         assert caught.value.errno == errno.EIO
     file = mount.session.files[0]
-    assert not file.is_synced
-    number = file.number
+    synced, number = file.is_synced, file.number
+    assert not synced
     mount.call("flush", handle)
     sent(mount)
     assert (stage.stored("/f"), mount.uploads()) == (DATA, [])
