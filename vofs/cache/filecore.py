@@ -203,8 +203,7 @@ class FileCore:
             self._disk.sync_names()
         except CacheError:
             with self.lock:
-                if self.number == number:
-                    self._sync_failed = True
+                self._sync_failed |= self.number == number
             raise
         finally:
             data.close()
