@@ -42,6 +42,7 @@ from vofs.core.spans import Span
 from vofs.remote.api import Remote
 
 LOOKS_BEFORE_A_PUT = 3
+MOMENT_S = 1.0  # an answer is good for that long at least: with --attr-ttl 0 one look is enough
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
 
 
@@ -272,6 +273,6 @@ class Uploader:
             UploadConflict: see `_confirm_base`.
         """
         for _ in range(LOOKS_BEFORE_A_PUT):
-            if self._clock.monotonic() - file.provenance[2] <= self._confirm_s:
+            if self._clock.monotonic() - file.provenance[2] <= max(self._confirm_s, MOMENT_S):
                 return
             self._confirm_base(file, anew=True)
