@@ -79,7 +79,7 @@ class Sending(Evictable):
             durable: also bring the data to the disk first (services that truncate).
             after_broken: a PUT to this path broke before, see `PutRecord`.
         """
-        if durable and not self._sync_failed:  # else it is in memory alone: all the more to be sent
+        if durable and not self._sync_failed:  # else it is in memory alone: the sooner it is sent
             self.sync_data()
         with self.lock:
             if durable:
