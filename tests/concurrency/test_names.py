@@ -94,7 +94,7 @@ def test_s19_a_download_asks_for_no_name_that_was_renamed_before_it_entered(stag
     gate = RenamedBefore(stage.clock, lambda: mount.call("rename", "/f", "/g"))
     means = Means(
         stage.remote, gate, stage.clock, WaitingPlaces(stage.clock), Prefetch(stage.clock),
-        stopping=lambda: False, crowded=lambda: False,
+        stopping=lambda: False, crowded=lambda: False, on_stale=lambda path: None,
         on_proved=lambda path, version, at: None,
     )  # fmt: skip
     try:

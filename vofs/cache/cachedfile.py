@@ -23,7 +23,7 @@ from vofs.cache.conflicting import Conflicting
 from vofs.cache.content import Reader
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
-from vofs.cache.receiving import Receiving
+from vofs.cache.proving import Proving
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
 from vofs.core.errors import CacheDamaged, CacheError, VofsError
@@ -34,7 +34,7 @@ from vofs.core.spans import Span
 AT_ONCE = 16 << 20  # bytes that are copied for an upload while others wait for the file
 
 
-class CachedFile(Receiving, Conflicting):
+class CachedFile(Proving, Conflicting):
     """See the module's docstring.  Made by `FileTable`, one object for a row at a time.
 
     Args:
@@ -201,7 +201,7 @@ class CachedFile(Receiving, Conflicting):
         self.state = trial
         self.mtime_ns = self._clock.time_ns()
         self._account()
-        if not self._row_whole and self.state.is_whole:
+        if not self._row_whole and self.state.is_sound:
             self._save(whole=True)
 
     def _copy_aside(self, start: int, end: int, most: int | None = None) -> None:
@@ -228,7 +228,7 @@ class CachedFile(Receiving, Conflicting):
         if was_durable or not self._row_dirty:
             if not self._row_dirty:
                 self._dirty_at = self._changed_at
-            if not self._row_whole and self.state.is_whole:
+            if not self._row_whole and self.state.is_sound:
                 self._save(whole=True)
             # On the disk before the first byte that changes what is durable, or a power loss could
             # leave a mixture that is called durable (R5).

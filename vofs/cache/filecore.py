@@ -173,11 +173,11 @@ class FileCore:
     def sync(self) -> None:
         """fsync(2): the data first, then the row, both on the disk before this returns (R18)."""
         with self.lock:
-            generation, whole = self.state.generation, self.state.is_whole
+            generation, sound = self.state.generation, self.state.is_sound
         self.sync_data()
         with self.lock:
             self._is_durable(generation)
-            self._save(whole=True if whole and self.state.is_whole else None, durable=True)
+            self._save(whole=True if sound and self.state.is_sound else None, durable=True)
 
     def _is_durable(self, generation: int) -> None:
         """The data file was brought to the disk as it was then; a durable save follows (R5).
@@ -217,7 +217,7 @@ class FileCore:
         if whole is not None:
             self._row_whole = whole
         elif not self.state.is_dirty:
-            self._row_whole = self.state.is_whole
+            self._row_whole = self.state.is_sound
         row = self._row()
         if self._index.save(row, durable=durable):
             self._row_bytes = row.present_bytes

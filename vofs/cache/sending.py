@@ -58,9 +58,9 @@ class Sending(Evictable):
             return self.state.upload is not Upload.CONFLICT
 
     def cut_ticket(self) -> Ticket | None:
-        """Freeze the content for an upload; None when holes are to be filled first."""
+        """Freeze the content for an upload; None when holes are to be filled first, and proved."""
         with self.lock:
-            return self.state.cut_ticket() if self.state.is_whole else None
+            return self.state.cut_ticket() if self.state.is_sound else None
 
     def take_back(self, spans: list[Span]) -> None:
         """R6: what was filled in there did not come from the base version; it is missing again."""

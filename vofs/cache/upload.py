@@ -7,7 +7,8 @@ leaves the file's state, its row and the service in a combination that a kill at
 1. what an earlier, broken PUT left is settled by looking (R1, R2);
 2. a tombstone under this name is executed first (R9);
 3. the version on the service is confirmed to be the one that the changes are based on (R11);
-4. holes are filled from that version and no other (R6);
+4. holes are filled from that version and no other, and what fills them is compared with its MD5
+   (R6, R13);
 5. a ticket is cut, put_started is committed, the body is sent as it was when cut (R2, R3);
 6. only proof makes the file clean, and only for the ticket's generation (R7).
 """
@@ -205,9 +206,9 @@ class Uploader:
         raise RemoteTimeout(f"{file.path}: its holes change faster than they can be filled")
 
     def _fill(self, file: CachedFile) -> None:
-        """R6: what is missing comes from the base version, or the upload ends here."""
+        """R6: what is missing comes from the base version, proved, or the upload ends here."""
         holes = file.gaps
-        self._fetcher.fill(file, inside=True)
+        self._fetcher.fill(file, inside=True, look=lambda: self._confirm_base(file, anew=True))
         if holes and not self._remote.capabilities.atomic_put:
             self._confirm_filling(file, holes)
 
