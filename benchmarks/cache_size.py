@@ -8,6 +8,8 @@ the data files took.
 an empty one in turns, tells the median time that `mountvofs` took for each, and the daemon's memory
 once it has listed a container of as many nodes.
 
+Exits 1 when a figure is beyond its target (targets.md 3).
+
 Needs /dev/fuse, and disk space for the file and a tenth of it below --directory.
 """
 
@@ -37,7 +39,9 @@ from vofs.cache.rows import FileRow  # noqa: E402
 from vofs.core.nodes import VersionToken  # noqa: E402
 
 MIB = 1 << 20
-TURNS = 7
+TURNS = 9
+STREAM_PEAK_MIB, LISTED_PEAK_MIB = 150, 400  # targets.md 3
+SAME_TIME = 1.1  # "no longer" is within 10 %
 SMALL = b"x" * 1000
 
 
@@ -177,6 +181,20 @@ def files(base: Path, fake: FakeVOSpace, empty: Mount, count: int) -> dict[str, 
     }  # fmt: skip
 
 
+def missed_targets(figures: dict[str, float]) -> list[str]:
+    """What is beyond targets.md 3, a line each."""
+    limits = {"daemon_peak_mib": STREAM_PEAK_MIB, "daemon_peak_listed_mib": LISTED_PEAK_MIB}
+    if "budget_mib" in figures:
+        limits["most_on_disk_mib"] = figures["budget_mib"] + 1
+    if "mount_empty_s" in figures:
+        limits["mount_full_s"] = SAME_TIME * figures["mount_empty_s"]
+    return [
+        f"{name}: {figures[name]:.3f} is above {limit:.3f}"
+        for name, limit in limits.items()
+        if figures.get(name, 0.0) > limit
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=["stream", "files"])
@@ -195,6 +213,9 @@ def main() -> None:
             else:
                 figures = files(base, fake, mount, chosen.count)
         print(json.dumps({name: round(value, 3) for name, value in figures.items()}, indent=1))
+        missed = missed_targets(figures)
+        print("\n".join(missed) or "within the targets")
+        sys.exit(int(bool(missed)))
     finally:
         shutil.rmtree(base, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 The machine plays `CachedFile`, the service and a downloader with plain byte arrays; the model is
 one bytearray that says what a reader must see.  Claims are accepted in pieces between writes,
 tickets are sent in pieces between writes, and the service must end with the bytes of the cut.
+What was downloaded is compared with the service's MD5 now and then; no ticket is cut before.
 """
 
 from __future__ import annotations
@@ -138,6 +139,30 @@ class FileStateMachine(RuleBasedStateMachine):
         pin, _ = self.awaited.popitem()
         self.state.unpin(pin)
 
+    @rule()
+    def is_compared(self) -> None:
+        """R6, R13: the base version as it is here, the rest of it from the service, has its MD5."""
+        base = self.state.base
+        if base is not None and base.length:
+            here = bytearray(self.local[: base.length].ljust(base.length))
+            for start, end in self.state.base_missing(0):
+                here[start:end] = self.remote[start:end]
+            assert token_of(bytes(here)) == base
+            self.state.proved()
+
+    @precondition(lambda self: self.state.awaits_proof)
+    @rule()
+    def no_ticket_is_cut_of_what_is_not_proved(self) -> None:
+        with pytest.raises(IllegalTransition):
+            self.state.cut_ticket()
+
+    @precondition(lambda self: self.state.upload is not Upload.UPLOADING)
+    @rule()
+    def what_came_is_taken_back(self) -> None:
+        """R13: it turned out to be something else; awaited or not, it is missing again."""
+        self.state.take_back([(0, self.state.size)])
+        assert not self.state.awaits_proof
+
     # -- the service ----------------------------------------------------------------------------
 
     @precondition(lambda self: not self.state.is_dirty)
@@ -168,6 +193,7 @@ class FileStateMachine(RuleBasedStateMachine):
                     self.local[first:last] = self.remote[first:last]
                 self.state.accepted(spans)
                 self.state.release(claim)
+        self.is_compared()
         self.state.cut_ticket()
         self.snapshot = bytes(self.model)
         self.sent = bytearray()

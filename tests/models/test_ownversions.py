@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vofs.core.nodes import VersionToken
-from vofs.core.ownversions import LAG_S, OwnVersion, Sight, judge, stored
+from vofs.core.ownversions import LAG_S, OwnVersion, Sight, judge, moved_over, stored
 
 NOBODY = VersionToken(1 << 20, "f" * 32)  # a version that is never ours
 
@@ -83,6 +83,18 @@ def test_r13_a_new_node_may_be_listed_as_empty(age: float) -> None:
     empty = VersionToken(0)
     assert judge(memory, empty, age, listed=True)[0] is Sight.LAG
     assert judge(memory, empty, age, listed=False)[0] is Sight.CHANGE
+
+
+@given(age=ages, listed=st.booleans())
+def test_r13_what_a_rename_replaced_is_lag_like_what_an_upload_replaced(
+    age: float, listed: bool
+) -> None:
+    memory = moved_over(stored(None, version(1), ours(2), -1.0), version(3), 0.0)
+    assert judge(memory, version(3), age, listed=listed)[0] is Sight.LAG
+    assert judge(memory, NOBODY, age, listed=listed)[0] is Sight.CHANGE
+    assert judge(memory, version(3), LAG_S, listed=listed)[0] is Sight.CHANGE
+    assert judge(memory, version(2), age, listed=listed)[0] is Sight.OURS
+    assert moved_over(memory, None, 5.0) == memory == moved_over(memory, ours(2), 5.0)
 
 
 @given(now=st.floats(0, 1e9), times=st.integers(1, 50))

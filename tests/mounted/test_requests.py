@@ -196,14 +196,15 @@ def test_overwriting_after_the_ttl_looks_once(make_mount: MakeMount, service: st
 
 @BOTH_SERVICES
 def test_appending_to_an_uncached_100_mb_file(listed: Listed, service: str) -> None:
-    """0 before close; then 1 download and 1 upload; where a reply tells versions apart by the
-    second only, 1 look between them (R6)."""
+    """0 before close; then 1 download and 1 upload, and 1 look: before them where only a listing
+    that may lag has told the version (R11), between them where a reply tells versions apart by the
+    second only (R6)."""
     mount = listed(service, f=BLOCK * 100)
     descriptor = os.open(mount.path / "f", os.O_WRONLY | os.O_APPEND)
     assert asked(mount, lambda: os.write(descriptor, b"more"), "before close") == []
     lines = asked(mount, lambda: os.close(descriptor), "close") + asked(mount, mount.wait)
     download = {
-        "vault": ["GET files /f -> 303", "GET bytes /f -> 200"],
+        "vault": ["GET nodes /f -> 200", "GET files /f -> 303", "GET bytes /f -> 200"],
         "cavern": ["GET bytes /f -> 200", "GET nodes /f -> 200"],
     }
     assert lines == download[service] + put(service, "/f")

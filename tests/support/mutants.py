@@ -21,9 +21,10 @@ SESSION = "tests/integration/session"
 MOST_S = 120.0
 VOUCHED = (  # of FileCore.sync: the index says that the data is on the disk
     "        with self.lock:\n            self._is_durable(generation)\n            self._save("
-    "whole=True if whole and self.state.is_whole else None, durable=True)\n"
+    "whole=True if sound and self.state.is_sound else None, durable=True)\n"
 )
-FILLED = "        self._fetcher.fill(file, inside=True)\n"
+_LOOK = "look=lambda: self._confirm_base(file, anew=True)"
+FILLED = f"        self._fetcher.fill(file, inside=True, {_LOOK})\n"
 REBASED = """\
         from vofs.core.attributes import version_token
         while file.gaps:
@@ -223,15 +224,15 @@ MUTANTS = (
     Mutant(
         "fsync commits the index as any commit",
         "cache/filecore.py",
-        "self.state.is_whole else None, durable=True)",
-        "self.state.is_whole else None)",
+        "self.state.is_sound else None, durable=True)",
+        "self.state.is_sound else None)",
         (f"{SESSION}/test_promises.py::test_fsync_brings_data_and_index_to_the_disk",),
     ),
     Mutant(
         "put_started is committed without the data",
         "cache/sending.py",
-        "        if durable:\n            self.sync_data()\n",
-        "",
+        "            self.sync_data()\n",
+        "            pass\n",
         (f"{SESSION}/test_durability.py"
          "::test_r02_put_started_is_on_the_disk_with_all_that_a_torn_put_needs",),
     ),
@@ -264,8 +265,23 @@ MUTANTS = (
         "cache/upload.py",
         "            self._confirm_filling(file, holes)\n",
         "            pass\n",
-        (f"{SESSION}/test_writes.py"
-         "::test_r06_holes_of_a_version_that_is_gone_are_never_filled_from_another",),
+        (f"{SESSION}/test_holes.py::test_r06_where_no_md5_is_told_the_date_is_looked_at",),
+    ),
+    Mutant(
+        "what fills holes is believed as it comes",
+        "cache/proving.py",
+        "            return self._judged(found, base, expected)\n",
+        "            self._is_proved()\n            return None\n",
+        (f"{SESSION}/test_holes.py"
+         "::test_r06_a_damaged_download_is_never_sent_over_the_good_file",),
+    ),
+    Mutant(
+        "what is here is sent without a proof",
+        "core/basebytes.py",
+        "        return bool(self.unproven) and self.expected is not None\n",
+        "        return False\n",
+        (f"{SESSION}/test_holes.py"
+         "::test_r06_r08_what_was_not_proved_is_not_after_a_kill_either",),
     ),
 )  # fmt: skip
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
-from tests.support.simulatedservice import SimulatedService, Stored
+from tests.support.simulatednodes import Stored
+from tests.support.simulatedservice import SimulatedService
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
     PermissionDenied,
@@ -135,7 +136,7 @@ class SimulatedRemote:
 
     def open_bytes(self, path: str, start: int, end: int, expected: VersionToken) -> ByteSource:
         def begin() -> SimulatedSource:
-            token = version_token(self.service.info(path))
+            token = version_token(self.service.present(path))
             if not _reply_proves(token, expected):
                 raise VersionChanged(f"{token} there, {expected} expected")
             node = self.service.nodes[path]

@@ -5,7 +5,8 @@
 What the two personalities do differently is what uploads must survive (rules.md R1, R2, R13):
 
 * vault: PUT replaces atomically; MD5 and length name a version; ranges; no empty PUT; negotiating
-  the PUT of a new file makes an empty node;
+  the PUT of a new file makes an empty node; node documents may show for a while what a PUT replaced
+  (`lag_s`);
 * cavern: PUT truncates at once and writes in place; a PUT that broke is noticed late, and then what
   is at its path is truncated again; digest and MD5 come from the stream, not from the file; no
   ranges; length and date name a version.
@@ -15,13 +16,13 @@ That this is what the fake services do is checked by tests/integration/remote/te
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from tests.support.simulatednodes import Arrival, Lag, Stored, md5_of
 from vofs.core import nodes, uris
 from vofs.core.errors import (
     ContainerNotEmpty,
@@ -36,46 +37,6 @@ from vofs.core.nodes import NodeInfo, NodeKind
 from vofs.remote.api import Capabilities, MovePhase, MoveStatus, PutReceipt
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def md5_of(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
-
-
-@dataclass(eq=False)
-class Stored:
-    """One node.
-
-    Attributes:
-        kind: container or data.
-        data: what is there to be read.
-        md5: what the service says it is; None: it says nothing.
-        date_ms: when the bytes changed.
-        properties: what clients have set.
-    """
-
-    kind: NodeKind
-    data: bytes = b""
-    md5: str | None = None
-    date_ms: int = 0
-    properties: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A PUT of bytes that was done.
-
-    Attributes:
-        path: where.
-        data: what its body was.
-        called_s: when it was asked for.
-        replaced: the bytes that were there before, None: no node.
-    """
-
-    path: str
-    data: bytes
-    called_s: float
-    replaced: bytes | None
 
 
 class SimulatedService:
@@ -95,6 +56,8 @@ class SimulatedService:
         self._unnoticed: list[tuple[float, str]] = []
         self.in_flight: set[str] = set()  # where PUTs are under way
         self.longest: dict[str, int] = {}  # of the PUTs that were ever begun at a path
+        self.lag_s = 0.0  # how long documents show the version that a PUT replaces from now on
+        self._lagging: dict[str, Lag] = {}
         self._jobs: dict[str, tuple[str, str, MoveStatus]] = {}
         self._numbers = itertools.count(1)
         self.on_stored: Callable[[Arrival], None] = lambda arrival: None
@@ -111,8 +74,17 @@ class SimulatedService:
         return self._last_ms
 
     def info(self, path: str) -> NodeInfo:
-        """The node's document."""
-        node = self._find(path)
+        """The node's document, which may lag."""
+        node, lag = self._find(path), self._lagging.get(path)
+        if lag is not None and lag.node is node and lag.ours is node.data:
+            node = lag.shown if self.now_s() < lag.until_s else node
+        return self._document(path, node)
+
+    def present(self, path: str) -> NodeInfo:
+        """What the node's document will show once it does not lag."""
+        return self._document(path, self._find(path))
+
+    def _document(self, path: str, node: Stored) -> NodeInfo:
         properties = dict(node.properties)
         date = (EPOCH + timedelta(milliseconds=node.date_ms)).isoformat(timespec="milliseconds")
         properties[nodes.DATE] = date.removesuffix("+00:00")
@@ -233,6 +205,10 @@ class SimulatedService:
     def finished(self, node: Stored, arrival: Arrival) -> None:
         """A PUT is done; tells who wants to know."""
         self.in_flight.discard(arrival.path)
+        if self.lag_s and self.atomic and arrival.replaced:
+            shown = replace(node, data=arrival.replaced, properties=dict(node.properties))
+            until_s = self.now_s() + self.lag_s
+            self._lagging[arrival.path] = Lag(node, node.data, shown, until_s)
         node.md5, node.date_ms = md5_of(arrival.data), self._stamp()
         self.on_stored(arrival)
 

@@ -23,10 +23,10 @@ from vofs.cache.conflicting import Conflicting
 from vofs.cache.content import Reader
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
-from vofs.cache.receiving import Receiving
+from vofs.cache.proving import Proving
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
-from vofs.core.errors import CacheDamaged, CacheError
+from vofs.core.errors import CacheDamaged, CacheError, VofsError
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life
 from vofs.core.spans import Span
@@ -34,7 +34,7 @@ from vofs.core.spans import Span
 AT_ONCE = 16 << 20  # bytes that are copied for an upload while others wait for the file
 
 
-class CachedFile(Receiving, Conflicting):
+class CachedFile(Proving, Conflicting):
     """See the module's docstring.  Made by `FileTable`, one object for a row at a time.
 
     Args:
@@ -193,7 +193,7 @@ class CachedFile(Receiving, Conflicting):
         trial = deepcopy(self.state)
         trial.truncated(size)
         if size == 0:  # nothing is left of what a power loss may have spoilt
-            self._losses = self._index.losses
+            self._losses, self._sync_failed = self._index.losses, False
         self._index.save(self._row(trial))
         return trial
 
@@ -201,7 +201,7 @@ class CachedFile(Receiving, Conflicting):
         self.state = trial
         self.mtime_ns = self._clock.time_ns()
         self._account()
-        if not self._row_whole and self.state.is_whole:
+        if not self._row_whole and self.state.is_sound:
             self._save(whole=True)
 
     def _copy_aside(self, start: int, end: int, most: int | None = None) -> None:
@@ -228,7 +228,7 @@ class CachedFile(Receiving, Conflicting):
         if was_durable or not self._row_dirty:
             if not self._row_dirty:
                 self._dirty_at = self._changed_at
-            if not self._row_whole and self.state.is_whole:
+            if not self._row_whole and self.state.is_sound:
                 self._save(whole=True)
             # On the disk before the first byte that changes what is durable, or a power loss could
             # leave a mixture that is called durable (R5).
@@ -246,6 +246,12 @@ class CachedFile(Receiving, Conflicting):
             self._index.add_dirty_span(
                 self.number, span, self.state.size, self.state.generation, self.mtime_ns
             )
+
+    def _upload_ended(self, failure: VofsError | None, *, keep_put: bool) -> None:
+        super()._upload_ended(failure, keep_put=keep_put)
+        if self._sync_failed and not self.state.is_dirty and self.state.base is not None:
+            with suppress(CacheError):  # then fsync goes on to fail
+                self._drop(self.state.base)  # what the disk has of it is not what was sent
 
     def set_mtime(self, mtime_ns: int) -> None:
         """Keep a modification time that the user set."""

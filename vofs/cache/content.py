@@ -1,10 +1,14 @@
-"""Which content a cached file has: that of one version, compared with the service's MD5 (R13).
+"""Which content a cached file has: that of one version, compared with the service's MD5 (R6, R13).
 
 A file that has become whole by downloads is hashed and compared.  The last bytes of a file that is
 not too large are held back meanwhile: they are in the data file and not yet present, so that nobody
 gets all of a damaged file.  What was read of a file while it was incomplete cannot be taken back;
 therefore each open handle keeps a `Reader`, and a handle that was given bytes which turned out to
 be damaged, or to be of a version that is gone, gets an error and never a mixture.
+
+Of a changed file the base version is compared as long as all of it is still wanted: a file that was
+only appended to.  Where changes have overwritten parts of it, readers get what came, and it is
+compared before the file is sent (`filling`).
 
 The hash is taken with the lock for each block only.
 """
@@ -22,7 +26,7 @@ from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
 from vofs.core.contentcheck import ContentCheck, Verdict, disputed, is_right
-from vofs.core.errors import TransferCorrupted, VersionChanged, VofsError
+from vofs.core.errors import DownloadsDiffer, TransferCorrupted, VersionChanged, VofsError
 from vofs.core.fetchstate import Claim
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life
@@ -56,8 +60,7 @@ class Content(Evictable):
         self._check = ContentCheck()
         self._unchecked = False
         self._held: list[tuple[Claim, Span]] = []
-        self._digest_told: str | None = None
-        self._wrong: tuple[TransferCorrupted, float] | None = None
+        self._wrong: tuple[DownloadsDiffer, float] | None = None
         self._row_losses = row.losses
 
     # -- readers --------------------------------------------------------------------------------
@@ -80,7 +83,7 @@ class Content(Evictable):
         """Whether it is worth downloading at all.
 
         Raises:
-            TransferCorrupted: it came differently each time, a moment ago.
+            DownloadsDiffer: it came differently each time, a moment ago.
         """
         if self._wrong is not None:
             failure, at = self._wrong
@@ -94,14 +97,14 @@ class Content(Evictable):
         """A reply told the MD5 of the whole file; it counts where the node tells none."""
         if md5 is not None:
             with self.lock:
-                self._digest_told = md5
+                self.state.digest_told = md5
 
     def _expected(self) -> str | None:
-        """The MD5 that the content should have, None where nobody tells or it is not theirs."""
+        """The MD5 that what is downloaded should have, None where nobody tells or parts of it are
+        not wanted any more."""
         state = self.state
-        if state.base is None or state.is_dirty or state.life is not Life.ATTACHED:
-            return None
-        return state.base.md5 or self._digest_told
+        attached = state.life is Life.ATTACHED
+        return state.expected if attached and state.keeps_base else None
 
     def _arrived(self, claim: Claim, spans: list[Span]) -> None:
         """Downloaded bytes are in the data file: they are present, or held back.  Lock held."""
@@ -140,19 +143,21 @@ class Content(Evictable):
                 self._release_held()
                 return None
             self._unchecked = False
-            epoch, generation = state.epoch, state.generation
+            epoch = state.epoch
 
         def same() -> bool:
             now = self.state
             missing = [span for _, span in held]  # and nothing else: blocks may be evicted
             return (
-                (now.epoch, now.generation) == (epoch, generation)
+                now.epoch == epoch
                 and now.life is Life.ATTACHED  # else its name, and the row, are another file's
+                and now.keeps_base
                 and self._held is held
+                and bool(held or now.unproven)  # else an upload was faster (`Proving`)
                 and now.gaps(0, now.size) == missing
             )
 
-        found = self.digest_while(state.size, same)
+        found = self.digest_while(base.length, same)
         with self.lock:
             if found is None or not same():
                 if self._held is held:  # else it is another content's
@@ -165,24 +170,33 @@ class Content(Evictable):
         verdict = self._check.judge(found, expected)
         match verdict:
             case Verdict.REPEAT:
-                self._drop(base)
+                self._drop_clean(base)
                 return verdict
             case Verdict.WRONG:
-                self._drop(base)
+                self._drop_clean(base)
                 self._good_from, self._gone = self._content, TransferCorrupted
                 self._check = ContentCheck()
                 failure = f"{self.path}: each download has another MD5, none has {expected}"
-                self._wrong = TransferCorrupted(failure), self._clock.monotonic()
+                self._wrong = DownloadsDiffer(failure), self._clock.monotonic()
                 return verdict
             case Verdict.DISPUTED:
                 self.error = disputed(expected, found)
+                self._is_proved()
                 self._save()
             case Verdict.RIGHT:
                 if self._check.repeated:
                     self._good_from, self._gone = self._content, TransferCorrupted
                 self._check = ContentCheck()
-        self._release_held()
+                self._is_proved()
+                if self._row_promises and not self._row_whole and self.state.is_whole:
+                    self._save(whole=True)  # it was saved as not yet proved
         return verdict
+
+    def _is_proved(self) -> None:
+        """What is here of the base version is what the service tells.  Lock held."""
+        self._release_held()
+        self.state.proved()
+        self._unchecked = False
 
     def _release_held(self) -> None:
         """What was held back is present, as far as it is still wanted.  Lock held."""
@@ -213,6 +227,7 @@ class Content(Evictable):
             if not dirty:
                 if not empty and base is not None and not self._is_copy(found, base):
                     self._drop(base)
+                self.state.proved()
                 self._losses = losses
             self._save()
 
@@ -222,13 +237,29 @@ class Content(Evictable):
     # -- another content ------------------------------------------------------------------------
 
     def _drop(self, base: VersionToken) -> None:
-        """Every clean byte goes, and `base` is what is downloaded from now on.  Lock held."""
+        """Nothing that is here stays, and `base` is what is downloaded from now on.  Lock held."""
         fresh = deepcopy(self.state)
         fresh.rebase(base)
         self._take_new_data_file(fresh)
+        self._begin_content()
+
+    def _drop_clean(self, base: VersionToken) -> None:
+        """What is here of `base` goes, and is downloaded anew; what was changed stays.  Lock held.
+
+        A changed file keeps its data file: what comes is the same version once more.
+        """
+        if not self.state.is_dirty:
+            self._drop(base)
+            return
+        self.state.take_back([(0, self.state.size)])
+        self._begin_content()
+        self._account()
+        self._save(whole=self.state.is_whole)
+
+    def _begin_content(self) -> None:
+        """What comes from now on is another content than what was here.  Lock held."""
         self._content += 1
         self._held = []
-        self._digest_told = None
         self._unchecked = False
         self.lock.notify_all()
 
@@ -262,6 +293,7 @@ class Content(Evictable):
         self._losses = self._row_losses = stored.losses
         self._data = made[0]
         self._row_promises, self._row_bytes, self._charged = row.whole, 0, 0
+        self._sync_failed = False
         old_data.close()
         self._disk.remove_data(old_number)
         self._space.renumbered(self, old_number)

@@ -25,6 +25,7 @@ from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
 from vofs.core.errors import CacheFull
 from vofs.core.eviction import BLOCK, blocks_of
+from vofs.core.nodes import VersionToken
 from vofs.core.spans import Span
 
 Changed = TypeVar("Changed")
@@ -90,9 +91,9 @@ class Evictable(FileCore):
             self._unlisted, self._rest_from = False, 0
             self._space.rest_used(self)
 
-    def confirm(self, seen_at: float) -> None:
+    def confirm(self, seen_at: float, version: VersionToken | None = None) -> None:
         """See `FileCore.confirm`."""
-        super().confirm(seen_at)
+        super().confirm(seen_at, version)
         with self.lock:
             self._offer_again()
 

@@ -20,17 +20,17 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.content import Reader
 from vofs.cache.filetable import FileTable
+from vofs.cache.filling import Filling
 from vofs.cache.gate import PathGate
 from vofs.cache.prefetch import Prefetch
 from vofs.cache.threads import Threads
-from vofs.cache.transfer import Means, Transfer
+from vofs.cache.transfer import Means, Transfer, brought, tell
 from vofs.cache.waiting import Patience, WaitingPlaces, never
 from vofs.core.contentcheck import Verdict
 from vofs.core.errors import (
     ContentLost,
-    NodeNotFound,
+    DownloadsDiffer,
     RemoteUnavailable,
-    VersionChanged,
     VofsError,
 )
 from vofs.core.fetchstate import Claim
@@ -57,6 +57,7 @@ class Fetcher:
         strict: a read as a whole may take no longer than that (--strict-timeout).
         given_up: whether the process that reads is being killed (R19).
         on_stale: told the path of a node that turned out to have another version.
+        on_proved: told what a reply proved; see `Means`.
     """
 
     def __init__(
@@ -74,17 +75,18 @@ class Fetcher:
         strict: bool = False,
         given_up: Callable[[], bool] = never,
         on_stale: Callable[[str], None],
+        on_proved: Callable[[str, VersionToken, float], None] = lambda path, version, at: None,
     ) -> None:
         self._remote, self._table, self._gate, self._clock = remote, table, gate, clock
         self._places, self._prefetch, self._timeout_s = places, prefetch, timeout_s
         self._strict, self._given_up = strict, given_up
-        self._on_stale = on_stale
         self._stopping = Event()
         self._lock = OrderedLock(Level.LEAF)
         self._running, self._workers = 0, workers
         self._means = Means(
             remote, gate, clock, places, prefetch,
-            stopping=self._stopping.is_set, crowded=self._is_crowded,
+            stopping=self._stopping.is_set, crowded=self._is_crowded, on_stale=on_stale,
+            on_proved=on_proved,
         )  # fmt: skip
         self._pool = threads.pool(workers, "vofs-fetch")
 
@@ -118,21 +120,61 @@ class Fetcher:
                 if data is not None:
                     return data
 
-    def fill(self, file: CachedFile, *, inside: bool) -> None:
+    def fill(
+        self, file: CachedFile, *, inside: bool, look: Callable[[], None] = lambda: None
+    ) -> None:
         """Download everything that is missing in `file`, one request for each gap; wait for it.
+
+        Of a changed file the version that it comes from is proved as well, if it can be (R6): see
+        `Filling`, which is run in this thread.
 
         Args:
             file: the file.
             inside: the caller is inside the gate at the file's path, or holds it: its downloads
                 must not wait there for somebody who waits for the caller.
+            look: called when the proof failed, before all is downloaded once more: may raise, when
+                it finds the version gone that is to be downloaded.
 
         Raises:
+            DownloadsDiffer: each download of it is another one.
             VofsError: as for `read`.
         """
         patience = Patience(self._timeout_s)
         with file.filling():
-            while file.gaps:
-                self._fetch(file, 0, file.size, patience, inside=inside, ahead=False)
+            while True:
+                if file.lacks_proof:
+                    self._fill_and_prove(file, patience, look)
+                elif file.gaps:
+                    self._fetch(file, 0, file.size, patience, inside=inside, ahead=False)
+                else:
+                    return
+
+    def _fill_and_prove(
+        self, file: CachedFile, patience: Patience, look: Callable[[], None]
+    ) -> None:
+        """One pass over the base version, or a wait for others who are bringing a part of it."""
+        failures_before = file.failure_count
+        coming = file.being_brought()
+        if coming is not None:
+            file.wait_for(*coming, failures_before, patience)
+            return
+        claimed = file.claim_holes()
+        if claimed is None:
+            return
+        claims, base, epoch = claimed
+        filling = Filling(self._means, file, claims, base, epoch)
+
+        def fill() -> None:
+            verdict = file.judge(filling.run(), epoch)
+            if verdict is Verdict.REPEAT:
+                look()
+            tell(file, verdict)
+            if verdict is Verdict.WRONG:
+                raise DownloadsDiffer(f"{file.path}: what it is based on arrives differently twice")
+
+        failure = brought(self._means, file, claims, fill)
+        if failure is not None:
+            raise failure
 
     def _fetch(
         self, file: CachedFile, start: int, end: int, patience: Patience, *, inside: bool,
@@ -226,39 +268,22 @@ class Fetcher:
         self, file: CachedFile, claims: list[Claim], base: VersionToken, inside: bool
     ) -> VofsError | None:
         """Download `claims` in one request and give them up; returns what went wrong."""
-        failure: VofsError | None = None
-        try:
+
+        def bring() -> None:
             Transfer(self._means, file, claims, base, inside).run()
             self._check(file, claims)
-        except VersionChanged as exc:
-            self._on_stale(file.path)
-            failure = exc
-        except NodeNotFound as exc:
-            self._on_stale(file.path)
-            failure = ContentLost(f"{file.path}: the node is gone: {exc}")
-        except VofsError as exc:
-            failure = exc
-        except Exception as exc:
-            log.exception("download of %s", file.path)
-            failure = RemoteUnavailable(f"{file.path}: {exc}")
-        finally:
-            for claim in claims:
-                file.release_claim(claim, failure)
-        return failure
+
+        return brought(self._means, file, claims, bring)
 
     def _check(self, file: CachedFile, downloaded: list[Claim]) -> None:
         """R13: a file that is complete now is what the service tells, or is downloaded again."""
-        match file.check(downloaded):
-            case Verdict.REPEAT:
-                log.warning("%s arrived with another MD5; it is downloaded once more", file.path)
-                ranges = self._remote.capabilities.ranges
-                claims, base = file.claim_missing(0, file.size, ranges=ranges)
-                if claims and base is not None:
-                    self._submit(file, claims, base, inside=False)
-            case Verdict.DISPUTED:
-                log.warning("%s is served although %s", file.path, file.error)
-            case Verdict.WRONG:
-                log.error("%s cannot be read: each download is another one", file.path)
+        verdict = file.check(downloaded)
+        tell(file, verdict)
+        if verdict is Verdict.REPEAT:
+            ranges = self._remote.capabilities.ranges
+            claims, base = file.claim_missing(0, file.size, ranges=ranges)
+            if claims and base is not None:
+                self._submit(file, claims, base, inside=False)
 
     def stop(self) -> None:
         """Stop downloading; what runs ends at its next chunk, or with its socket's timeout."""

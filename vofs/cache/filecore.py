@@ -21,6 +21,7 @@ from vofs.cache.putrecord import PutRecord
 from vofs.cache.rows import FileRow
 from vofs.cache.snapshot import restore, row_of
 from vofs.cache.space import Space
+from vofs.core.errors import CacheDamaged, CacheError
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life, Upload
 from vofs.core.nodes import VersionToken
@@ -75,6 +76,7 @@ class FileCore:
             if row.put is not None and row.put.generation == row.generation:
                 self._sent_at = self.state.generation
         self._name_is_durable = True
+        self._sync_failed = False  # the kernel tells it once, and then calls lost pages clean
         self._row_dirty = self.state.is_dirty
         self._row_whole = row.whole
         self._row_promises = row.whole or any(not dirty for _, _, dirty in row.spans)
@@ -150,13 +152,17 @@ class FileCore:
         with self.lock:
             return self.state.base, self.put, self.confirmed_at
 
-    def confirm(self, seen_at: float) -> None:
+    def confirm(self, seen_at: float, version: VersionToken | None = None) -> None:
         """The service was seen to hold the base version, or no such node.
 
         Args:
             seen_at: when, in monotonic seconds.
+            version: what was seen, where the base may be another one by now; None: the base.
         """
         with self.lock:
+            base = self.state.base
+            if version is not None and (base is None or not base.same_version(version)):
+                return
             self.confirmed_at = max(self.confirmed_at, seen_at)
 
     def wake(self) -> None:
@@ -167,27 +173,38 @@ class FileCore:
     def sync(self) -> None:
         """fsync(2): the data first, then the row, both on the disk before this returns (R18)."""
         with self.lock:
-            generation, whole = self.state.generation, self.state.is_whole
+            generation, sound = self.state.generation, self.state.is_sound
         self.sync_data()
         with self.lock:
             self._is_durable(generation)
-            self._save(whole=True if whole and self.state.is_whole else None, durable=True)
+            self._save(whole=True if sound and self.state.is_sound else None, durable=True)
 
     def _is_durable(self, generation: int) -> None:
         """The data file was brought to the disk as it was then; a durable save follows (R5).
 
         What an earlier power loss left in doubt stays in doubt.
         """
-        if self._losses == self._index.losses:
+        if self._losses == self._index.losses and not self._sync_failed:
             self._durable_generation = generation
 
     def sync_data(self) -> None:
-        """Bring the data file and its name to the disk, with the lock free: that may take long."""
+        """Bring the data file and its name to the disk, with the lock free: that may take long.
+
+        Raises:
+            CacheFull, CacheDamaged: the disk would not take it, now or before: a second try would
+                end well with the bytes gone, so there is none until they are in another file.
+        """
         with self.lock:
-            data = self._data.duplicate()
+            if self._sync_failed:
+                raise CacheDamaged(f"{self.path}: the disk has failed to take what was written")
+            data, number = self._data.duplicate(), self.number
         try:
             data.sync()
             self._disk.sync_names()
+        except CacheError:
+            with self.lock:
+                self._sync_failed |= self.number == number
+            raise
         finally:
             data.close()
 
@@ -200,7 +217,7 @@ class FileCore:
         if whole is not None:
             self._row_whole = whole
         elif not self.state.is_dirty:
-            self._row_whole = self.state.is_whole
+            self._row_whole = self.state.is_sound
         row = self._row()
         if self._index.save(row, durable=durable):
             self._row_bytes = row.present_bytes

@@ -13,6 +13,7 @@ from vofs.cache.filesinuse import FilesInUse
 from vofs.cache.rows import DamagedRow, FileRow
 from vofs.core import uris
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable, NodeExists
+from vofs.core.nodes import VersionToken
 
 log = logging.getLogger(__name__)
 
@@ -59,21 +60,33 @@ class FileTable(FilesInUse):
         Raises:
             NodeExists: there is a file of that name here.
         """
+        with self._row_busy(path):
+            return self._create(path, mode)
+
+    def create_unless_changed(self, path: str, mode: int, seen: int) -> CachedFile | None:
+        """The same; None when names were changed since `names_changed` was `seen`.
+
+        Then the container that was looked at may be gone: look again.
+
+        Raises:
+            NodeExists: there is a file of that name here.
+        """
+        with self._row_busy(path):
+            return self._create(path, mode) if self.names_changed == seen else None
+
+    def _create(self, path: str, mode: int) -> CachedFile:
         if self.peek(path) is not None:
             raise NodeExists(path)
         row = FileRow(0, path, 0, 0, 1, 0, True, None, self._clock.time_ns(), mode)
-        with self._row_busy(path):
-            if self.peek(path) is not None:  # loaded while this thread waited for the row
+        stored, added = self._index.insert(row, self._disk.create_data)
+        if not added:
+            if stored.generation != stored.stored_generation:
                 raise NodeExists(path)
-            stored, added = self._index.insert(row, self._disk.create_data)
-            if not added:
-                if stored.generation != stored.stored_generation:
-                    raise NodeExists(path)
-                stale = stored  # a copy of a node that is gone
-                stored = self._index.replace(row, self._disk.create_data)
-                self._disk.remove_data(stale.number)
-                self.space.freed(stale.present_bytes)
-            return self._load(stored)
+            stale = stored  # a copy of a node that is gone
+            stored = self._index.replace(row, self._disk.create_data)
+            self._disk.remove_data(stale.number)
+            self.space.freed(stale.present_bytes)
+        return self._load(stored)
 
     def unsent_below(self, path: str) -> list[CachedFile]:
         """All dirty files at or below `path`."""
@@ -137,6 +150,14 @@ class FileTable(FilesInUse):
             file.path = path
             self._by_path[path] = file
             return True
+
+    def version_of(self, path: str) -> VersionToken | None:
+        """The version that the cached bytes of `path` are of; None: nothing of it is cached."""
+        file = self.peek(path)
+        if file is not None:
+            return file.provenance[0]
+        row = self._index.find(path)
+        return None if row is None else row.base
 
     def knows(self, path: str) -> bool:
         """Whether there is a file of that name here, in memory or not."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vofs.core.errors import (
     CacheDamaged,
     CacheFull,
+    DownloadsDiffer,
     NodeBusy,
     ProtocolViolation,
     RemoteFailed,
@@ -47,7 +48,8 @@ def is_final(failure: VofsError, attempts: int) -> bool:
     """Whether repeating an upload by itself makes no sense.
 
     What the node or the credential refuses is final at once; a service that fails, or bytes that
-    arrive wrong, are tried three times (R7); what is merely out of reach is never given up.
+    arrive wrong, are tried three times (R7); what is merely out of reach is never given up.  A base
+    version that came differently twice was tried often enough (R13).
 
     Args:
         failure: how it failed.
@@ -55,6 +57,8 @@ def is_final(failure: VofsError, attempts: int) -> bool:
     """
     if isinstance(failure, RemoteUnavailable | NodeBusy | CacheFull):
         return False
+    if isinstance(failure, DownloadsDiffer):
+        return True
     if isinstance(failure, RemoteFailed | ProtocolViolation | TransferCorrupted):
         return attempts >= ATTEMPTS_OF_A_FAILING_SERVICE
     return True

@@ -1,33 +1,31 @@
 """What we stored lately at which path, so that a service that lags is understood (R13).
 
 `core.ownversions` decides; `OwnVersions` keeps it by path, in the index too, because a service lags
-on while we are restarted; `CaughtUpRemote` shows nodes to everybody as if it did not lag.
+on while we are restarted; `caughtup` shows nodes to everybody as if it did not lag.
+
+A node that is moved lags on under its new name, and so do all below it: what is remembered goes
+with it, in the transaction that carries the move out here.  Until then, as long as nobody knows
+whether it was moved, it counts at both names.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import sqlite3
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from types import MappingProxyType
 
 from vofs.cache.clock import Clock
 from vofs.cache.index import Index
+from vofs.cache.rowchanges import below
 from vofs.core import uris
 from vofs.core.attributes import version_token
 from vofs.core.errors import CacheError
 from vofs.core.nodes import CONTENT_DATE, LENGTH, MD5, NodeInfo, NodeKind, VersionToken
-from vofs.core.ownversions import OwnVersion, Sight, judge, stored
+from vofs.core.ownversions import OwnVersion, Sight, judge, moved_over, stored
 from vofs.locks import Level, OrderedLock
-from vofs.remote.api import (
-    ByteSource,
-    Capabilities,
-    MoveStatus,
-    PutReceipt,
-    PutTransactions,
-    Remote,
-)
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +47,7 @@ class OwnVersions:
             connection.execute("DELETE FROM own_version WHERE until_ns <= ?", (clock.time_ns(),))
             rows = connection.execute("SELECT path, detail FROM own_version").fetchall()
         self._memories = {path: _decode(detail) for path, detail in rows}
+        self._moving: dict[str, str] = {}  # to where, from where
         self._prune_at = PRUNE_ABOVE
 
     def stored(self, path: str, old: VersionToken | None, ours: VersionToken) -> None:
@@ -74,10 +73,7 @@ class OwnVersions:
 
     def _note(self, path: str, memory: OwnVersion) -> None:
         with self._index.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO own_version VALUES (?, ?, ?)",
-                (path, int(memory.expires_at() * 1e9), json.dumps(asdict(memory))),
-            )
+            _save(connection, path, memory)
 
     def corrected(self, node: NodeInfo, *, listed: bool) -> NodeInfo:
         """The node as the service will show it once it has caught up with us.
@@ -97,15 +93,85 @@ class OwnVersions:
         self, path: str, token: VersionToken, *, listed: bool
     ) -> tuple[Sight, VersionToken | None]:
         with self._lock:
-            memory = self._memories.get(path)
+            here = self._memories.get(path)
+            memory = here or self._coming(path)
             if memory is None:
                 return Sight.CHANGE, None
             sight, after = judge(memory, token, self._now_s(), listed=listed)
-            if after is None:
-                del self._memories[path]
-            else:
-                self._memories[path] = after
+            if here is not None:
+                if after is None:
+                    del self._memories[path]
+                else:
+                    self._memories[path] = after
             return sight, memory.ours
+
+    # -- moves ----------------------------------------------------------------------------------
+
+    def moving(self, source: str, destination: str) -> None:
+        """The node at `source` is about to be moved; its fate is told by `moved` or `settled`."""
+        with self._lock:
+            self._moving[destination] = source
+
+    def settled(self, *destinations: str) -> None:
+        """Nothing is on its way to `destinations` any more."""
+        with self._lock:
+            for destination in destinations:
+                self._moving.pop(destination, None)
+
+    def _coming(self, path: str) -> OwnVersion | None:
+        """What is remembered of a node that may be at `path` by now.  Lock held."""
+        for destination, source in self._moving.items():
+            if uris.is_below(path, destination):
+                return self._memories.get(uris.replace_prefix(path, destination, source))
+        return None
+
+    def write_moved(
+        self,
+        connection: sqlite3.Connection,
+        source: str,
+        destination: str,
+        replaced: VersionToken | None = None,
+    ) -> None:
+        """Within the transaction that carries a move out; when it has ended well, call `moved`.
+
+        Args:
+            connection: of the transaction.
+            source: where the node was, with all below it.
+            destination: where it is; what is remembered there is of what made room for it.
+            replaced: the version that made room; None: there was none.
+        """
+        for path in (source, destination):
+            connection.execute(
+                "DELETE FROM own_version WHERE path=? OR (path >= ? AND path < ?)",
+                (path, *below(path)),
+            )
+        for path, memory in self._carried(source, destination, replaced).items():
+            _save(connection, path, memory)
+
+    def moved(self, source: str, destination: str, replaced: VersionToken | None = None) -> None:
+        """The transaction of `write_moved` has ended well; the arguments are the same."""
+        carried = self._carried(source, destination, replaced)
+        with self._lock:
+            for path in list(self._memories):
+                if uris.is_below(path, source) or uris.is_below(path, destination):
+                    del self._memories[path]
+            self._memories |= carried
+            self._moving.pop(destination, None)
+
+    def _carried(
+        self, source: str, destination: str, replaced: VersionToken | None
+    ) -> dict[str, OwnVersion]:
+        """What is remembered at and below `source`, by its new path."""
+        now_s = self._now_s()
+        with self._lock:
+            carried = {
+                uris.replace_prefix(path, source, destination): memory
+                for path, memory in self._memories.items()
+                if uris.is_below(path, source)
+            }
+        if destination in carried:
+            carried[destination] = moved_over(carried[destination], replaced, now_s)
+        return carried
 
     def forget_below(self, path: str) -> None:
         """The node at `path` is gone, or another one came, with all below it."""
@@ -132,6 +198,13 @@ class OwnVersions:
         return self._clock.time_ns() / 1e9
 
 
+def _save(connection: sqlite3.Connection, path: str, memory: OwnVersion) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO own_version VALUES (?, ?, ?)",
+        (path, int(memory.expires_at() * 1e9), json.dumps(asdict(memory))),
+    )
+
+
 def _with_version(properties: Mapping[str, str], ours: VersionToken) -> Mapping[str, str]:
     kept = {uri: text for uri, text in properties.items() if uri not in (MD5, CONTENT_DATE)}
     digest = {} if ours.md5 is None else {MD5: ours.md5}
@@ -142,74 +215,3 @@ def _decode(detail: str) -> OwnVersion:
     fields = json.loads(detail)
     replaced = tuple((VersionToken(**token), at) for token, at in fields["replaced"])
     return OwnVersion(VersionToken(**fields["ours"]), replaced, fields["made_at"], fields["seen"])
-
-
-class CaughtUpRemote:
-    """A `Remote` whose nodes show what we stored in them, although the service lags.
-
-    Args:
-        inner: the service.
-        own: what we stored.
-    """
-
-    def __init__(self, inner: Remote, own: OwnVersions) -> None:
-        self._inner, self._own = inner, own
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """See `Remote`."""
-        return self._inner.capabilities
-
-    @property
-    def transactions(self) -> PutTransactions | None:
-        """See `Remote`."""
-        return self._inner.transactions
-
-    def get_node(self, path: str) -> NodeInfo:
-        """See `Remote`."""
-        return self._own.corrected(self._inner.get_node(path), listed=False)
-
-    def list_children(self, path: str) -> Iterator[NodeInfo]:
-        """See `Remote`."""
-        for node in self._inner.list_children(path):
-            yield self._own.corrected(node, listed=True)
-
-    def create_node(self, node: NodeInfo) -> NodeInfo:
-        """See `Remote`."""
-        return self._inner.create_node(node)
-
-    def set_properties(self, path: str, changes: Mapping[str, str | None]) -> NodeInfo:
-        """See `Remote`."""
-        return self._own.corrected(self._inner.set_properties(path, changes), listed=False)
-
-    def delete_node(self, path: str) -> None:
-        """See `Remote`."""
-        self._inner.delete_node(path)
-        self._own.forget_below(path)
-
-    def create_move(self, source: str, destination: str) -> str:
-        """See `Remote`."""
-        job_url = self._inner.create_move(source, destination)
-        self._own.forget_below(source)
-        self._own.forget_below(destination)
-        return job_url
-
-    def run_move(self, job_url: str, timeout_s: float) -> MoveStatus:
-        """See `Remote`."""
-        return self._inner.run_move(job_url, timeout_s)
-
-    def move_status(self, job_url: str) -> MoveStatus:
-        """See `Remote`."""
-        return self._inner.move_status(job_url)
-
-    def open_bytes(self, path: str, start: int, end: int, expected: VersionToken) -> ByteSource:
-        """See `Remote`."""
-        return self._inner.open_bytes(path, start, end, expected)
-
-    def put_bytes(self, path: str, body: Iterable[bytes], size: int) -> PutReceipt:
-        """See `Remote`."""
-        return self._inner.put_bytes(path, body, size)
-
-    def close(self) -> None:
-        """See `Remote`."""
-        self._inner.close()

@@ -59,7 +59,7 @@ class Receiving(Content, Demand):
             The new claims, empty when others download it all, and the version they want.
 
         Raises:
-            TransferCorrupted: what comes is another thing each time (R13).
+            DownloadsDiffer: what comes is another thing each time (R13).
             ContentLost: the service was seen to hold another version than the one it lacks (R6).
         """
         with self.lock:
@@ -76,11 +76,15 @@ class Receiving(Content, Demand):
                     most=self._space.ahead_bytes() if ahead else 0,
                 )  # fmt: skip
                 claims = [claim for span in spans for claim in self.state.claim(*span)]
-                self._moved_at.update(dict.fromkeys(claims, self._clock.monotonic()))
-                self._wanted.update(dict.fromkeys(claims, 0))
-                self._space.downloading(self.number, True)
+                self._claimed(claims)
             self._want(start, end)
             return claims, self.state.base
+
+    def _claimed(self, claims: list[Claim]) -> None:
+        """Somebody is about to download `claims`.  Lock held."""
+        self._moved_at.update(dict.fromkeys(claims, self._clock.monotonic()))
+        self._wanted.update(dict.fromkeys(claims, 0))
+        self._space.downloading(self.number, self.state.claimed)
 
     @contextmanager
     def filling(self) -> Iterator[None]:
@@ -138,8 +142,8 @@ class Receiving(Content, Demand):
         self._moved_at[claim] = self.progress_at
         self._timed_out.moved(claim.start, claim.end)
 
-    def _drop(self, base: VersionToken) -> None:
-        super()._drop(base)
+    def _begin_content(self) -> None:
+        super()._begin_content()
         self._ahead = SpanSet()
 
     def first_gap(self, claims: list[Claim]) -> int:

@@ -82,6 +82,7 @@ def restore(row: FileRow, data: DataFile, losses: int) -> FileState:
                 state.present.add(start, min(end, size))
             if is_dirty:
                 state.dirty.add(start, min(end, size))
+        state.unproven.update(state.clean_within(0, size))  # only whole files are proved (R13)
     if data.size != size:
         data.truncate(size)
     state.backing_end = min(row.backing_end, size)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vofs.cache.cachedfile import CachedFile
@@ -23,10 +24,18 @@ from vofs.cache.firstsight import dated
 from vofs.cache.gate import PathGate
 from vofs.cache.prefetch import Prefetch
 from vofs.cache.waiting import WaitingPlaces
-from vofs.core.errors import RemoteUnavailable
+from vofs.core.contentcheck import Verdict
+from vofs.core.errors import (
+    ContentLost,
+    NodeNotFound,
+    RemoteUnavailable,
+    VersionChanged,
+    VofsError,
+)
 from vofs.core.fetchstate import Claim
 from vofs.core.nodes import VersionToken
 from vofs.core.prefetch import PAUSE_S, keeps_whole_body
+from vofs.core.spans import Span
 from vofs.remote.api import ByteSource, Remote
 
 log = logging.getLogger(__name__)
@@ -46,6 +55,9 @@ class Means:
         prefetch: how far a download may run ahead of its readers.
         stopping: whether the mount goes away.
         crowded: whether another download waits for a thread.
+        on_stale: told the path of a node that turned out to have another version.
+        on_proved: told a path, the version that a reply proved the node there to have, and when
+            that was asked for (monotonic).
     """
 
     remote: Remote
@@ -55,6 +67,86 @@ class Means:
     prefetch: Prefetch
     stopping: Callable[[], bool]
     crowded: Callable[[], bool]
+    on_proved: Callable[[str, VersionToken, float], None]
+    on_stale: Callable[[str], None]
+
+
+def brought(
+    means: Means, file: CachedFile, claims: list[Claim], bring: Callable[[], None]
+) -> VofsError | None:
+    """Run a download and give its claims up.
+
+    Args:
+        means: what it works with.
+        file: the file.
+        claims: what it is to bring.
+        bring: does it.
+
+    Returns:
+        What went wrong.
+    """
+    failure: VofsError | None = None
+    try:
+        bring()
+    except VersionChanged as exc:
+        means.on_stale(file.path)
+        failure = exc
+    except NodeNotFound as exc:
+        means.on_stale(file.path)
+        failure = ContentLost(f"{file.path}: the node is gone: {exc}")
+    except VofsError as exc:
+        failure = exc
+    except Exception as exc:
+        log.exception("download of %s", file.path)
+        failure = RemoteUnavailable(f"{file.path}: {exc}")
+    finally:
+        for claim in claims:
+            file.release_claim(claim, failure)
+    return failure
+
+
+def tell(file: CachedFile, verdict: Verdict | None) -> None:
+    """Log what came of a comparison with the service's MD5 (R13)."""
+    match verdict:
+        case Verdict.REPEAT:
+            log.warning("%s arrived with another MD5; it is downloaded once more", file.path)
+        case Verdict.DISPUTED:
+            log.warning("%s is served although %s", file.path, file.error)
+        case Verdict.WRONG:
+            log.error("%s cannot be read: each download is another one", file.path)
+
+
+def with_date(means: Means, file: CachedFile, path: str, base: VersionToken) -> VersionToken:
+    """The version to ask for: undated, nothing in a reply would prove that it is ours (R12)."""
+    if base.is_undated:
+        base = dated(means.remote, path, base)
+        file.sighted(base)
+    return base
+
+
+@contextmanager
+def reply(
+    means: Means, file: CachedFile, path: str, span: Span, base: VersionToken
+) -> Iterator[ByteSource]:
+    """One reply with bytes of `base`, and what its head tells of the version.
+
+    The digest of the whole file confirms the version as a look would (R11), but only where the MD5
+    is that of the bytes, not a hint that may be stale (R13).
+
+    Args:
+        means: what downloads work with.
+        file: the file.
+        path: its name.
+        span: what is asked for; without ranges the whole body comes.
+        base: the version that is wanted.
+    """
+    asked_at = means.clock.monotonic()
+    with means.remote.open_bytes(path, *span, base) as source:
+        file.note_digest(source.md5)
+        if base.md5_proves and base.md5 is not None and base.md5 == source.md5:
+            file.confirm(asked_at, base)
+            means.on_proved(path, base, asked_at)
+        yield source
 
 
 class Transfer:
@@ -128,12 +220,9 @@ class Transfer:
     def _stream(self) -> bool:
         """One reply, into the file; returns whether anybody still wants more."""
         file, path = self._file, self._entered or self._file.path
-        if self._base.is_undated:  # R12: nothing in the reply would prove that it is ours
-            self._base = dated(self._means.remote, path, self._base)
-            file.sighted(self._base)
-        with self._means.remote.open_bytes(path, self._position, self._end, self._base) as source:
-            file.note_digest(source.md5)
-            for offset, chunk in _positions(source):
+        self._base = with_date(self._means, file, path, self._base)
+        with reply(self._means, file, path, (self._position, self._end), self._base) as source:
+            for offset, chunk in positions(source):
                 come = offset + len(chunk)
                 alive = [file.accept(claim, offset, chunk) for claim in self._claims]
                 self._means.places.moved()
@@ -175,7 +264,7 @@ class Transfer:
         return self._means.prefetch.allows_more(near=near)
 
 
-def _positions(source: ByteSource) -> Iterator[tuple[int, bytes]]:
+def positions(source: ByteSource) -> Iterator[tuple[int, bytes]]:
     """The chunks of a reply, each with its offset in the file."""
     offset = source.start
     for chunk in source.chunks():

@@ -7,7 +7,8 @@ leaves the file's state, its row and the service in a combination that a kill at
 1. what an earlier, broken PUT left is settled by looking (R1, R2);
 2. a tombstone under this name is executed first (R9);
 3. the version on the service is confirmed to be the one that the changes are based on (R11);
-4. holes are filled from that version and no other (R6);
+4. holes are filled from that version and no other, and what fills them is compared with its MD5
+   (R6, R13);
 5. a ticket is cut, put_started is committed, the body is sent as it was when cut (R2, R3);
 6. only proof makes the file clean, and only for the ticket's generation (R7).
 """
@@ -31,6 +32,7 @@ from vofs.core.errors import (
     RemoteTimeout,
     RemoteUnavailable,
     UploadConflict,
+    UploadFailed,
     VersionChanged,
     VofsError,
 )
@@ -41,6 +43,7 @@ from vofs.core.spans import Span
 from vofs.remote.api import Remote
 
 LOOKS_BEFORE_A_PUT = 3
+MOMENT_S = 1.0  # an answer is good for that long at least: with --attr-ttl 0 one look is enough
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
 
 
@@ -151,6 +154,10 @@ class Uploader:
             case UploadConflict():  # another node appeared where an empty one was to be made
                 file.not_stored(Event.RETRY, failure, began=False)
                 raise failure
+            case UploadFailed():  # our own disk does not give the bytes back
+                self._doubts.broke(file.path)
+                file.not_stored(Event.FAIL, failure, began=True)
+                return Outcome(failure, final=True, contact=False)
             case CacheFull() | CacheDamaged():  # broken off on our side, and broken all the same
                 self._doubts.broke(file.path)
                 file.not_stored(Event.DOUBT, failure, began=True)
@@ -199,9 +206,9 @@ class Uploader:
         raise RemoteTimeout(f"{file.path}: its holes change faster than they can be filled")
 
     def _fill(self, file: CachedFile) -> None:
-        """R6: what is missing comes from the base version, or the upload ends here."""
+        """R6: what is missing comes from the base version, proved, or the upload ends here."""
         holes = file.gaps
-        self._fetcher.fill(file, inside=True)
+        self._fetcher.fill(file, inside=True, look=lambda: self._confirm_base(file, anew=True))
         if holes and not self._remote.capabilities.atomic_put:
             self._confirm_filling(file, holes)
 
@@ -267,6 +274,6 @@ class Uploader:
             UploadConflict: see `_confirm_base`.
         """
         for _ in range(LOOKS_BEFORE_A_PUT):
-            if self._clock.monotonic() - file.provenance[2] <= self._confirm_s:
+            if self._clock.monotonic() - file.provenance[2] <= max(self._confirm_s, MOMENT_S):
                 return
             self._confirm_base(file, anew=True)

@@ -32,6 +32,7 @@ into a type, and an exit code out of a start that failed.
     |-- TransferError             bytes did not arrive as they should
     |   |-- VersionChanged           the service now holds another version than the one asked for
     |   `-- TransferCorrupted        length or MD5 differs from what was sent or promised
+    |       `-- DownloadsDiffer         twice, and each time another: neither is to be trusted
     |-- CacheError                the local side
     |   |-- CacheFull                no room that may be used
     |   |-- CacheDamaged             a local file or index contradicts itself
@@ -180,6 +181,10 @@ class VersionChanged(TransferError):
 
 class TransferCorrupted(TransferError):
     """Length or digest of what arrived differs from what was sent."""
+
+
+class DownloadsDiffer(TransferCorrupted):
+    """Each download of one version is another one, and none is what the service tells (R13)."""
 
 
 class CacheError(VofsError):

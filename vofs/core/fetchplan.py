@@ -81,6 +81,21 @@ def plan(
     return [span], pattern if pattern.is_inside(start) else ReadPattern(span[1], 0)
 
 
+def stretch(missing: list[Span], apart: int) -> Span:
+    """The first part of `missing` that is worth one request.
+
+    Args:
+        missing: in order, at least one.
+        apart: spans with fewer bytes between them are fetched in one, with what lies between.
+    """
+    start, end = missing[0]
+    for first, last in missing[1:]:
+        if first - end >= apart:
+            break
+        end = last
+    return start, end
+
+
 def _grown(window: int) -> int:
     if window == 0:
         return FIRST_WINDOW

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from vofs.core.basebytes import BaseBytes
 from vofs.core.errors import IllegalTransition
 from vofs.core.lifecycle import Life, Upload
 from vofs.core.nodes import VersionToken
@@ -35,7 +36,7 @@ class Claim:
     epoch: int
 
 
-class FetchState:
+class FetchState(BaseBytes):
     """See the module's docstring.  Call everything with the file's lock held.
 
     Args:
@@ -44,13 +45,9 @@ class FetchState:
     """
 
     def __init__(self, base: VersionToken | None, size: int) -> None:
+        super().__init__(base, size)
         self.life = Life.ATTACHED
         self.upload = Upload.IDLE
-        self.base = base
-        self.size = size
-        self.backing_end = size if base is not None else 0
-        self.present = SpanSet()
-        self.dirty = SpanSet()
         self.generation = 0
         self.stored_generation = 0
         self.epoch = 0
@@ -63,11 +60,6 @@ class FetchState:
     def is_dirty(self) -> bool:
         """Whether something of this file is not on the service."""
         return self.generation != self.stored_generation
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every byte of the file is here."""
-        return self.present.covers(0, self.size)
 
     # -- downloads ------------------------------------------------------------------------------
 
@@ -133,7 +125,9 @@ class FetchState:
 
     def accepted(self, spans: Iterable[Span]) -> None:
         """Note that the downloaded bytes of `spans` are now in the data file."""
+        spans = list(spans)
         self.present.update(spans)
+        self.unproven.update(spans)
 
     def rebase(self, base: VersionToken) -> None:
         """Take over a new version from the service; every cached byte of the old one goes.
@@ -146,6 +140,11 @@ class FetchState:
         self.base = base
         self.size = self.backing_end = base.length
         self.present = SpanSet()
+        self._has_new_base()
+
+    def _has_new_base(self) -> None:
+        """What is here of the base version is proved, and what was claimed of another is not."""
+        self.unproven, self.digest_told = SpanSet(), None
         self._drop_claims()
 
     # -- eviction -------------------------------------------------------------------------------
@@ -199,6 +198,7 @@ class FetchState:
             return []
         gone = self.present.within(start, end)
         self.present.remove(start, end)
+        self.unproven.remove(start, end)
         if gone:
             for number, claim in self._claims.items():
                 if claim.start < gone[-1][1] and gone[0][0] < claim.end:
@@ -209,6 +209,8 @@ class FetchState:
     def take_back(self, spans: Iterable[Span]) -> None:
         """Downloaded bytes of `spans` are not of the base version after all; dirty ones stay.
 
+        Downloads that run end: they may have been what brought them, and do not come back to them.
+
         Raises:
             IllegalTransition: an upload is being made of them.
         """
@@ -216,7 +218,9 @@ class FetchState:
             raise IllegalTransition("taking back what is being sent")
         for start, end in spans:
             self.present.remove(start, end)
+            self.unproven.remove(start, end)
         self.present.update(self.dirty)
+        self._drop_claims()
 
     def _drop_claims(self) -> None:
         self._claims.clear()
@@ -224,11 +228,11 @@ class FetchState:
 
     def check_invariants(self) -> None:
         """Assert what must hold between any two calls; used by tests."""
-        assert 0 <= self.present.end <= self.size
-        assert all(self.present.covers(start, end) for start, end in self.dirty)
+        super().check_invariants()
         assert self.backing_end >= 0
         assert self.present.covers(self.backing_end, self.size)
-        claims = sorted((claim.start, claim.end) for claim in self._claims.values())
+        live = [claim for claim in self._claims.values() if claim.start < claim.end]
+        claims = sorted((claim.start, claim.end) for claim in live)
         assert all(a[1] <= b[0] for a, b in pairwise(claims))
         if not self.is_dirty:
             assert not self.dirty

@@ -106,7 +106,7 @@ class FileState(FetchState):
         if size > self.size:
             self._mark_dirty(self.size, size)
         else:
-            for spans in (self.present, self.dirty, self._dirty_since_cut):
+            for spans in (self.present, self.dirty, self.unproven, self._dirty_since_cut):
                 spans.remove(size, self.size)
             self.backing_end = min(self.backing_end, size)
             self._lowest_since_cut = min(self._lowest_since_cut, size)
@@ -116,6 +116,7 @@ class FileState(FetchState):
     def _mark_dirty(self, start: int, end: int) -> None:
         self.present.add(start, end)
         self.dirty.add(start, end)
+        self.unproven.remove(start, end)
         if self.ticket is not None:
             self._dirty_since_cut.add(start, end)
 
@@ -125,10 +126,11 @@ class FileState(FetchState):
         """Freeze the content for an upload.
 
         Raises:
-            IllegalTransition: the file is not queued, not whole, or has lost its name.
+            IllegalTransition: the file is not queued, has lost its name, or is not whole and
+                proved (R6).
         """
-        if self.life is not Life.ATTACHED or not self.is_whole:
-            raise IllegalTransition(f"ticket for a {self.life} file, whole: {self.is_whole}")
+        if self.life is not Life.ATTACHED or not self.is_sound:
+            raise IllegalTransition(f"ticket for a {self.life} file, sound: {self.is_sound}")
         self.apply(Event.CUT)
         self.ticket = Ticket(self.generation, self.size, self.base)
         self._sent = 0
@@ -161,7 +163,7 @@ class FileState(FetchState):
         self.dirty = self._dirty_since_cut
         self.backing_end = min(self._lowest_since_cut, self.size)
         self.stored_generation = ticket.generation
-        self._drop_claims()
+        self._has_new_base()
 
     def not_stored(self, event: Event) -> None:
         """The upload ended otherwise: RETRY, DOUBT or FAIL; everything stays dirty."""
@@ -185,7 +187,7 @@ class FileState(FetchState):
             self.dirty = SpanSet()
             self.backing_end = self.size
         self.stored_generation = generation
-        self._drop_claims()
+        self._has_new_base()
 
     def resolved(self, base: VersionToken | None) -> None:
         """A conflict is over: all of the file is sent, and nothing is fetched any more (R6, R11).
@@ -202,7 +204,7 @@ class FileState(FetchState):
         self.base = base
         self.backing_end = 0
         self.dirty.add(0, self.size)
-        self._drop_claims()
+        self._has_new_base()
 
     def detach(self) -> None:
         """The name is gone: never upload, but go on serving open handles.
@@ -232,6 +234,7 @@ class FileState(FetchState):
             self.base = None
             self.backing_end = 0
             self.dirty.add(0, self.size)
+            self._has_new_base()
             self.generation += 1
 
     def check_invariants(self) -> None:

@@ -90,7 +90,7 @@ def parse_node(data: bytes, *, path: str, md5_proves: bool) -> TypedNode:
     root = parse_document(data)
     if root.tag != _NODE:
         raise ProtocolViolation(f"expected a node document, got {root.tag!r}")
-    return _typed_node(root, path, md5_proves)
+    return _typed_node(root, path, md5_proves, {})
 
 
 class ListingParser:
@@ -113,6 +113,7 @@ class ListingParser:
         self._path = path
         self._md5_proves = md5_proves
         self._parser: Any = etree.XMLPullParser(events=("start", "end"), **HARDENED)
+        self._names: dict[str, str] = {}  # of properties: one text each for a whole listing
         self._depth = 0
         self._complete = False
         self.unusable_names: list[str] = []
@@ -173,7 +174,7 @@ class ListingParser:
         except InvalidName:
             self.unusable_names.append(uri)
             return None
-        return _typed_node(element, path, self._md5_proves)
+        return _typed_node(element, path, self._md5_proves, self._names)
 
 
 def build_node(service: ServiceUri, node: NodeInfo) -> bytes:
@@ -219,7 +220,9 @@ def _type_name(element: etree._Element) -> str:
     return (element.get(_TYPE) or "").rpartition(":")[2].strip()
 
 
-def _typed_node(element: etree._Element, path: str, md5_proves: bool) -> TypedNode:
+def _typed_node(
+    element: etree._Element, path: str, md5_proves: bool, names: dict[str, str]
+) -> TypedNode:
     type_name = _type_name(element)
     kind = _KINDS.get(type_name)
     if kind is None:
@@ -228,7 +231,7 @@ def _typed_node(element: etree._Element, path: str, md5_proves: bool) -> TypedNo
     node = NodeInfo(
         path=path,
         kind=kind,
-        properties=MappingProxyType(_properties(element)),
+        properties=MappingProxyType(_properties(element, names)),
         target=target.strip() if kind is NodeKind.LINK and target else None,
         busy=(element.get("busy") or "").strip() in ("true", "1"),
         md5_proves=md5_proves,
@@ -236,12 +239,12 @@ def _typed_node(element: etree._Element, path: str, md5_proves: bool) -> TypedNo
     return TypedNode(node, type_name)
 
 
-def _properties(element: etree._Element) -> dict[str, str]:
+def _properties(element: etree._Element, names: dict[str, str]) -> dict[str, str]:
     properties = {}
     for item in element.iterfind(_PROPERTY):
         uri = item.get("uri")
         if uri and item.get(_NIL) not in ("true", "1"):
-            properties[uri] = item.text or ""
+            properties[names.setdefault(uri, uri)] = item.text or ""
     if MD5 in properties:
         properties[MD5] = properties[MD5].strip().removeprefix("md5:").lower()
     return properties

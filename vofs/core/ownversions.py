@@ -78,6 +78,19 @@ def stored(
     return OwnVersion(ours, tuple(kept), made_at)
 
 
+def moved_over(memory: OwnVersion, replaced: VersionToken | None, now_s: float) -> OwnVersion:
+    """The memory at the name to which its node was moved.
+
+    Args:
+        memory: what was remembered at the node's old name.
+        replaced: the version that had the name before and made room for it; None: nothing had.
+        now_s: the time.
+    """
+    if replaced is None or memory.ours.same_version(replaced):
+        return memory
+    return replace(memory, replaced=(*memory.replaced, (replaced, now_s)))
+
+
 def judge(
     memory: OwnVersion | None, token: VersionToken, now_s: float, *, listed: bool
 ) -> tuple[Sight, OwnVersion | None]:

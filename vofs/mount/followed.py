@@ -17,6 +17,7 @@ from vofs.cache.filetable import FileTable
 from vofs.cache.gate import Hold, PathGate
 from vofs.cache.index import Index
 from vofs.cache.journal import Intent, Journal
+from vofs.cache.ownversions import OwnVersions
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.writeback import WriteBack
 from vofs.core.errors import CacheError, NodeBusy, RemoteTimeout, RemoteUnavailable, VofsError
@@ -41,6 +42,7 @@ class Parts:
     tombstones: Tombstones
     writeback: WriteBack
     empty: EmptyFiles
+    own: OwnVersions
     clock: Clock
     timeout_s: float
     is_threatened: Callable[[str], bool]

@@ -6,10 +6,12 @@ file loses its name, and a tombstone sees to its node; a rename that fails gives
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, suppress
+
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.putrecord import PutRecord
 from vofs.core.attributes import version_token
-from vofs.core.errors import NodeNotFound
+from vofs.core.errors import NodeNotFound, RemoteError
 from vofs.core.nodes import VersionToken
 from vofs.mount.followed import Parts
 
@@ -41,6 +43,9 @@ class Hiding:
             token = file.provenance[0]
             if file.put is not None:  # what a PUT in doubt left there is what is unlinked
                 token = self._version_left_by(file.put, path)
+            elif self._is_hearsay(file):
+                with suppress(RemoteError):  # not to be had: what is there goes if it is this one
+                    token = self._version_there(path)
             parts.writeback.forget(file)
             with parts.table.changing_names(path):
                 parts.table.detached(path)
@@ -53,14 +58,30 @@ class Hiding:
         """The version at `path` after a PUT that broke; see `Tombstone.token`."""
         if not self._parts.remote.capabilities.atomic_put:
             return VersionToken(put.size, md5_proves=False)
+        return self._version_there(path)
+
+    def _version_there(self, path: str) -> VersionToken | None:
         try:
             return version_token(self._parts.remote.get_node(path))
         except NodeNotFound:
             return None
 
+    def _is_hearsay(self, file: CachedFile) -> bool:
+        """Whether the version of a clean file was only seen in a listing that may lag (R13)."""
+        confirmed = file.provenance[2] > float("-inf")
+        return self._parts.remote.capabilities.listing_lags and not (confirmed or file.is_dirty)
+
     def make_room(self, path: str) -> None:
         """A file is about to be made where one was just unlinked: commit that unlink first."""
         self._parts.tombstones.commit(path)
+
+    def making(self, path: str) -> AbstractContextManager[None]:
+        """While a file is made at `path`: its container is not removed meanwhile.
+
+        Raises:
+            NodeBusy: its removal did not end within the timeout.
+        """
+        return self._parts.gate.making(path, self._parts.timeout_s)
 
     def begin_replacing(self, path: str) -> None:
         """A rename onto `path` begins: what was hidden there is not deleted meanwhile."""

@@ -7,54 +7,21 @@ changes override what it says, and they retire with a listing begun after them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from vofs.cache.clock import Clock
 from vofs.core import uris
 from vofs.core.attributes import version_token
-from vofs.core.errors import NodeNotFound, VofsError
+from vofs.core.errors import NodeNotFound
 from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.locks import Level, OrderedLock
+from vofs.mount.sightings import NEVER, Known, Load
 
 PAGE_NODES = 1000  # what services list at a time: so much of a listing is one request
 SINGLY = 3  # nodes that are asked for one by one however short the listing is
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A node as it was seen.
-
-    Attributes:
-        node: the node.
-        since: when the answer came: from then on it is believed for the time to live.
-        asked_at: when the question was sent: the answer confirms nothing that is younger.
-    """
-
-    node: NodeInfo
-    since: float
-    asked_at: float
-
-
-@dataclass(slots=True)
-class Load:
-    """One listing under way, shared by all who want it.
-
-    Attributes:
-        sequence: the number of the last local change before it began.
-        asked_at: when it began, monotonic seconds.
-        nodes: what came.
-        failure: why nothing came.
-        ended: one of the two is there.
-    """
-
-    sequence: int
-    asked_at: float
-    nodes: list[NodeInfo] = field(default_factory=list)
-    failure: VofsError | None = None
-    ended: bool = False
 
 
 class KnownNodes:
@@ -139,6 +106,19 @@ class KnownNodes:
             if known is not None and version_token(known.node) == token:
                 self._nodes[path] = replace(known, since=self._clock.monotonic())
 
+    def confirmed(self, path: str, token: VersionToken, asked_at: float) -> None:
+        """Bytes asked for at `asked_at` have proved that the node has this version."""
+        with self._lock:
+            known = self._nodes.get(path)
+            if known is not None and version_token(known.node).same_version(token):
+                self._nodes[path] = replace(known, asked_at=max(known.asked_at, asked_at))
+
+    def _is_hearsay(self, node: NodeInfo) -> bool:
+        """Whether `node`, known at this moment, was only seen in a listing that may lag."""
+        with self._lock:
+            known = self._nodes.get(node.path)
+            return known is not None and known.node is node and known.asked_at == NEVER
+
     def _override(self, path: str, started: int) -> bool | None:
         """What a change younger than `started` says of `path`: present, absent, or nothing."""
         change = self._changes.get(uris.parent_of(path), {}).get(uris.name_of(path))
@@ -153,6 +133,18 @@ class KnownNodes:
         if not all(found):
             return None
         return [known.node for known in found if known is not None]
+
+    def _as_known(self, path: str, nodes: Iterable[NodeInfo]) -> list[NodeInfo]:
+        """`nodes` of the container `path`, those that have not changed as they are known already.
+
+        So a listing that is loaded again takes no more memory than what is new in it.
+        """
+        with self._lock:
+            names, _ = self._listings.get(path, (set[str](), 0.0))
+            children = [uris.child_path(path, name) for name in names]
+            known = {child: self._nodes[child].node for child in children if child in self._nodes}
+        found = ((node, known.get(node.path)) for node in nodes)
+        return [before if before == node else node for node, before in found]
 
     def _without_gone(self, path: str, nodes: dict[str, NodeInfo]) -> dict[str, NodeInfo]:
         """`nodes` but for those whose last change of ours took them away."""
@@ -179,7 +171,9 @@ class KnownNodes:
             names = {node.name for node in nodes if node.name not in younger}
             for node in nodes:
                 if node.name in names:
-                    self._nodes[node.path] = Known(node, now, load.asked_at)
+                    self._nodes[node.path] = Known(
+                        node, now, load.told_at(node, self._nodes.get(node.path))
+                    )
                     self._missing.pop(node.path, None)
             present = {name for name, (_, is_present) in younger.items() if is_present}
             self._listings[path] = names | present, now
@@ -211,6 +205,18 @@ class KnownNodes:
             self._missing[path] = self._clock.monotonic()
             self._changed(path, present=False)
 
+    def moved(self, source: str, destination: str) -> None:
+        """A node has another name; what was known of it is no younger for that."""
+        with self._lock:
+            known = self._nodes.get(source)
+        self.removed(source)
+        self.appeared(destination)
+        with self._lock:
+            self._forget(destination)
+            if known is not None:
+                renamed = replace(known.node, path=destination)
+                self._nodes[destination] = replace(known, node=renamed)
+
     def _changed(self, path: str, *, present: bool) -> None:
         """Number a change and correct the listing.  Lock held."""
         parent, name = uris.parent_of(path), uris.name_of(path)
@@ -220,10 +226,10 @@ class KnownNodes:
         (names.add if present else names.discard)(name)
 
     def seen_at(self, path: str) -> float:
-        """When the service was asked for what is known of `path` (monotonic; -inf: nothing is)."""
+        """When the service was asked for what is known of `path`; see `Known.asked_at`."""
         with self._lock:
             known = self._nodes.get(path)
-            return float("-inf") if known is None else known.asked_at
+            return NEVER if known is None else known.asked_at
 
     def invalidate(self, path: str) -> None:
         """What is known of `path` itself may be wrong: ask again."""

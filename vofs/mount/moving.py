@@ -105,15 +105,12 @@ class Moving:
             Unsettled: the last step's end, or the undoing's, is not known.
             VofsError: refused; everything is as it was.
         """
-        parts = self._parts
         try:
             if intent.step == "aside":
                 self._move(intent, intent.destination, intent.aside)
                 if intent.destination_token is None and self._has_children(intent.aside):
                     raise ContainerNotEmpty(intent.destination)
-                intent = parts.journal.advance(
-                    replace(intent, step="move", job_url=""), durable=False
-                )
+                intent = self._made_room(intent)
             self._move(intent, intent.source, intent.destination)
             self._carry_out(intent)
         except Unsettled:
@@ -127,6 +124,16 @@ class Moving:
                 raise Unsettled(f"the rename of {intent.source} is half done: {exc}") from exc
             raise
 
+    def _made_room(self, intent: Intent) -> Intent:
+        """The destination is moved aside, with what is remembered of it; the second step is due."""
+        parts = self._parts
+        intent = replace(intent, step="move", job_url="")
+        with parts.index.transaction() as connection:
+            advance_intent(connection, intent)
+            parts.own.write_moved(connection, intent.destination, intent.aside)
+        parts.own.moved(intent.destination, intent.aside)
+        return intent
+
     def _undo(self, intent: Intent) -> None:
         """The move was refused: what was moved aside comes back, and the intent is forgotten.
 
@@ -136,9 +143,17 @@ class Moving:
         waits = bool(intent.aside) and self._exists(intent.aside)
         if waits and not self._exists(intent.destination):
             self._move(intent, intent.aside, intent.destination)
+            waits = False
         parts.tree.invalidate(intent.source)
         parts.tree.invalidate(intent.destination)
-        parts.journal.forget(intent)
+        came_back = intent.step == "move" and intent.aside != "" and not waits
+        with parts.index.transaction() as connection:
+            end_intent(connection, intent)
+            if came_back:
+                parts.own.write_moved(connection, intent.aside, intent.destination)
+        if came_back:
+            parts.own.moved(intent.aside, intent.destination)
+        parts.own.settled(intent.source, intent.destination, intent.aside)
 
     def _move(self, intent: Intent, source: str, destination: str) -> None:
         """One move job, to its end.
@@ -149,6 +164,7 @@ class Moving:
             VofsError: the service refused it.
         """
         parts = self._parts
+        parts.own.moving(source, destination)
         job_url = parts.remote.create_move(source, destination)
         parts.journal.advance(replace(intent, job_url=job_url))
         status = self._run(job_url, source)
@@ -193,6 +209,7 @@ class Moving:
             with parts.index.transaction() as connection:
                 delete_file(connection, destination)
                 rename_files(connection, source, destination)
+                parts.own.write_moved(connection, source, destination, intent.destination_token)
                 connection.execute("DELETE FROM tombstone WHERE path=?", (destination,))
                 if waiting is not None:
                     add_tombstone(connection, waiting)
@@ -203,12 +220,8 @@ class Moving:
                     advance_intent(connection, intent)
             parts.tombstones.consumed(destination)
             parts.table.renamed(source, destination)
-            node = parts.tree.remembered_or_none(source)
-            parts.tree.removed(source)
-            if node is not None:
-                parts.tree.added(replace(node, path=destination))
-            else:
-                parts.tree.appeared(destination)
+            parts.own.moved(source, destination, intent.destination_token)
+            parts.tree.moved(source, destination)
         if waiting is not None:
             parts.table.moved_aside(destination, intent.aside)
             parts.tombstones.placed(waiting)
@@ -239,6 +252,8 @@ class Moving:
             self._delete_quietly(intent.aside)
             parts.journal.forget(intent)
             return
+        way = (intent.source, intent.destination)
+        parts.own.moving(*(way if intent.step == "move" else (intent.destination, intent.aside)))
         status = MoveStatus(MovePhase.UNKNOWN)
         if intent.job_url:
             status = parts.remote.move_status(intent.job_url)

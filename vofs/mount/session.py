@@ -20,6 +20,7 @@ from vofs.cache import filesystem
 from vofs.cache.breaking import BreakingRemote
 from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
+from vofs.cache.caughtup import CaughtUpRemote
 from vofs.cache.clock import Clock
 from vofs.cache.conflicts import Conflicts
 from vofs.cache.disk import Disk
@@ -30,7 +31,7 @@ from vofs.cache.filetable import FileTable
 from vofs.cache.gate import PathGate
 from vofs.cache.journal import Journal
 from vofs.cache.opening import open_cache
-from vofs.cache.ownversions import CaughtUpRemote, OwnVersions
+from vofs.cache.ownversions import OwnVersions
 from vofs.cache.prefetch import Prefetch
 from vofs.cache.segments import Segments
 from vofs.cache.siblings import Siblings
@@ -139,6 +140,7 @@ class Session:
             places=places, prefetch=prefetch,
             timeout_s=options.timeout_s, strict=options.strict_timeout, given_up=given_up,
             on_stale=lambda path: self._tree.invalidate(path),
+            on_proved=lambda path, token, at: self._tree.confirmed(path, token, at),
         )  # fmt: skip
         self._tombstones = Tombstones(
             remote, self._journal, self._index, self._table, self._fetcher, gate, clock,
@@ -173,7 +175,7 @@ class Session:
         )  # fmt: skip
         self._parts = Parts(
             remote, self._tree, self._table, self._index, self._journal, gate, self._tombstones,
-            self._writeback, empty, clock, options.timeout_s,
+            self._writeback, empty, self._own, clock, options.timeout_s,
             self._doubts.is_threatened,
         )  # fmt: skip
         self._followed = Followed(self._parts)

@@ -18,6 +18,7 @@ from vofs.cache.filetable import FileTable
 from vofs.cache.tombstones import Tombstones
 from vofs.cache.waiting import WaitingPlaces
 from vofs.core import uris
+from vofs.core.attributes import version_token
 from vofs.core.errors import (
     NodeNotFound,
     NotAContainer,
@@ -25,8 +26,9 @@ from vofs.core.errors import (
     RemoteTimeout,
     VofsError,
 )
-from vofs.core.nodes import LENGTH, NodeInfo, NodeKind
-from vofs.mount.knownnodes import Known, KnownNodes, Load
+from vofs.core.nodes import LENGTH, NodeInfo, NodeKind, VersionToken
+from vofs.mount.knownnodes import KnownNodes
+from vofs.mount.sightings import Known, Load
 from vofs.remote.api import Remote
 
 
@@ -64,6 +66,7 @@ class Tree(KnownNodes):
     ) -> None:
         super().__init__(clock, attr_ttl_s, negative_ttl_s)
         self._remote, self._table, self._tombstones = remote, table, tombstones
+        self._lags = remote.capabilities.listing_lags
         self._places, self._timeout_s = places, timeout_s
         self._loading: dict[str, Load] = {}
 
@@ -141,9 +144,39 @@ class Tree(KnownNodes):
         if self._tombstones.find(path) is not None:
             return None
         try:
-            return self.remembered(path) or self._ask(path, unnoticed=True)
+            node = self.remembered(path)
+            if node is None or self._is_doubtful(node):
+                return self._ask(path, unnoticed=True)
+            return node
         except NodeNotFound:
             return None
+
+    def lookup_version(self, path: str) -> NodeInfo:
+        """As `lookup`, for whoever takes the node's version for that of the bytes there (R13)."""
+        node = self.lookup(path)
+        return self._ask(path) if self._is_doubtful(node) else node
+
+    def _is_doubtful(self, node: NodeInfo) -> bool:
+        """Whether the version of `node` is to be asked for, because a listing lags.
+
+        A listed version will do when it names bytes and their MD5, which prove it as they come
+        (R12), and is no other one than what is cached.  A listed length of 0 proves nothing.
+        """
+        if not self._is_hearsay(node):
+            return False
+        token, cached = version_token(node), self._table.version_of(node.path)
+        if token.length == 0 or token.md5 is None:
+            return True
+        return cached is not None and not cached.same_version(token)
+
+    def known_version(self, path: str) -> VersionToken | None:
+        """The version of the node at `path`; None when only a listing that may lag tells it.
+
+        Raises:
+            NodeNotFound, RemoteError.
+        """
+        node = self.lookup(path)
+        return None if self._is_hearsay(node) else version_token(node)
 
     def fresh(self, path: str) -> NodeInfo:
         """The node at `path` as the service has it now, or that of a file that is only here.
@@ -181,7 +214,8 @@ class Tree(KnownNodes):
             load = self._loading.get(path)
             mine = load is None
             if known is None and load is None:
-                load = self._loading[path] = Load(self._sequence, self._clock.monotonic())
+                load = Load(self._sequence, self._clock.monotonic(), self._lags)
+                self._loading[path] = load
         if known is not None:
             return self._living(known)
         assert load is not None
@@ -191,7 +225,7 @@ class Tree(KnownNodes):
         """Ask for the listing, for everybody who waits for it too."""
         try:
             with self._places.place(path):
-                nodes = list(self._remote.list_children(path))
+                nodes = self._as_known(path, self._remote.list_children(path))
             listed = {node.path: node for node in nodes}
             names, unknown = self._take_listing(path, nodes, load)
             for name in unknown:  # stored while the listing was under way

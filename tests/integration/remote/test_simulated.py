@@ -15,7 +15,8 @@ from fakevospace.faults import Reset, Rule
 from tests.integration.remote.conftest import Open
 from tests.support.sessions import ManualClock
 from tests.support.simulated import Fault, SimulatedRemote
-from tests.support.simulatedservice import SimulatedService, md5_of
+from tests.support.simulatednodes import md5_of
+from tests.support.simulatedservice import SimulatedService
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
     ContainerNotEmpty,

@@ -6,68 +6,23 @@ import errno
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 import pytest
 
 from tests.integration.session.conftest import Open
+from tests.support.damaging import DamagingRemote
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Background, FaultyRemote, Killed, Mounted, Stage, until
+from tests.support.sessions import Background, Killed, Mounted, Stage, until
 from vofs.cache.content import HELD_BACK_BELOW
 from vofs.cli.vofs import main
 from vofs.core.nodes import VersionToken
-from vofs.remote.api import ByteSource
 
 KB, MB = 1024, 1 << 20
 DATA = os.urandom(700 * KB)
 OTHER = os.urandom(700 * KB)
 LONG, OTHER_LONG = DATA * 5, OTHER * 5  # long enough that two reads do not look like a sequence
-
-
-class Damaged:
-    """A byte reply in which one byte, at `at` of the file, is `value`."""
-
-    def __init__(self, inner: ByteSource, at: int, value: int) -> None:
-        self._inner, self._at, self._value = inner, at, value
-        self.start, self.total, self.md5 = inner.start, inner.total, inner.md5
-
-    def chunks(self) -> Iterator[bytes]:
-        offset = self.start
-        for chunk in self._inner.chunks():
-            place = self._at - offset
-            offset += len(chunk)
-            if 0 <= place < len(chunk):
-                chunk = chunk[:place] + bytes([self._value]) + chunk[place + 1 :]
-            yield chunk
-
-    def __enter__(self) -> Self:
-        self._inner.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._inner.__exit__(kind, error, trace)
-
-
-class DamagingRemote(FaultyRemote):
-    """Damages the first so many downloads, each as the list says."""
-
-    def __init__(self, inner: FaultyRemote, *values: int, at: int = 0) -> None:
-        super().__init__(inner)
-        self._values, self._at = list(values), at
-
-    def open_bytes(self, path: str, start: int, end: int, expected: VersionToken) -> ByteSource:
-        source = super().open_bytes(path, start, end, expected)
-        if self._values and source.start <= self._at < end:
-            return Damaged(source, self._at, self._values.pop(0))
-        return source
 
 
 @pytest.fixture(params=["vault", "cavern"])
@@ -202,21 +157,6 @@ def test_r13_two_downloads_that_differ_are_an_error(
             mount.call("read", handle, len(DATA), 0)
     assert stage.remote.count("open_bytes") == 2
     mount.close(handle)
-
-
-def test_r13_a_file_that_was_written_is_not_compared(open_stage: Open) -> None:
-    """Its content is not the service's any more."""
-    stage = open_stage("vault", close_wait_s=0.0)
-    stage.store("/f", DATA)
-    mount = stage.mount(threads=False)
-    handle = mount.open("/f", 2)
-    mount.write(handle, b"mine", 10)
-    wanted = DATA[:10] + b"mine" + DATA[14:]
-    assert mount.call("read", handle, len(DATA), 0) == wanted
-    mount.close(handle)
-    mount.start()
-    mount.wait_sent()
-    assert stage.stored("/f") == wanted
 
 
 # -- another version on the service ---------------------------------------------------------------

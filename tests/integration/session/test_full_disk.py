@@ -99,8 +99,7 @@ def cut(mount: Mounted, handle: int) -> object:
     return mount.call("truncate", "/f", 3, handle)
 
 
-@pytest.mark.parametrize("change", [write, cut])
-@pytest.mark.parametrize("fault", [WRITE, ASIDE])
+@pytest.mark.parametrize(("change", "fault"), [(write, WRITE), (write, ASIDE), (cut, WRITE)])
 def test_r21_r03_copying_aside_makes_room(vault: Stage, change: Change, fault: str) -> None:
     """R3: what a running upload still needs is copied; the upload sends the bytes of its ticket."""
     mount = vault.mount()

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_content import DamagingRemote
 from tests.support import faultydisk
+from tests.support.damaging import DamagingRemote
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Killed, Mounted, Stage, until
 from vofs.cache.cachedfile import CachedFile

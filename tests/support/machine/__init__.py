@@ -28,7 +28,7 @@ __all__ = ["Machine", "ModelError", "Setting", "Step", "numbers_of", "play"]
 Step = tuple[str | int, ...]
 
 WORLD = frozenset(
-    {"run", "pass", "fault", "disk", "notice", "foreign", "crash", "remount", "settle"}
+    {"run", "pass", "fault", "disk", "lag", "notice", "foreign", "crash", "remount", "settle"}
 )
 MOST_CALLS = 4
 

@@ -69,7 +69,11 @@ class Calls(Core):
             handle.busy = False
 
         handle.busy = True
-        self.call(f"{what} {handle.name}", job, done, failed, locks_left=locks_left)
+        gone = any(file is handle.file for file in self.deleted.values())  # with what is not here
+        self.call(
+            f"{what} {handle.name}", job, done, failed, locks_left=locks_left,
+            expects=(errno.ESTALE,) if gone else (),
+        )  # fmt: skip
 
     def _hide(self, name: str, file: Expected) -> None:
         """What libfuse makes of the unlink of a file that is open."""

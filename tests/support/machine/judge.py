@@ -29,7 +29,10 @@ class Judge(Programs, Naming, Happenings):
     """See the module's docstring; the arguments are those of `Core`."""
 
     def do_settle(self) -> None:
-        """Heal everything, let everybody finish, and compare service, mount and model."""
+        """Heal everything, let everybody finish, and compare service, mount and model.
+
+        The service may lag on: nobody may notice (R13).
+        """
         self.remote.armed.clear()
         self.disk.heal()
         if self.session is None and not self.calls:
@@ -93,7 +96,6 @@ class Judge(Programs, Naming, Happenings):
 
         def keep(data: object) -> None:
             assert data is None or isinstance(data, bytes)
-            self.partial.discard(name)
             found.append(data)
 
         def failed(number: int) -> None:
@@ -162,12 +164,14 @@ class Judge(Programs, Naming, Happenings):
             waits = any(handle.file in self.bound[name] for handle in self.handles)
             if data is not None or (there is not None and not waits):  # whose bytes it lacks (R9)
                 raise ModelError(f"{name} is gone; read: {shown(data)}, there: {shown(there)}")
+            self.partial.discard(name)
             return
         if data is None or not file.may_be(data):
             raise ModelError(f"{name}: read {shown(data)}, not {list(map(shown, file.now))}")
         file.settle(State((data,)))
         if there == data:
             file.rival, file.challenged = False, None
+            self.partial.discard(name)
         elif not self._is_kept_in_conflict(name, file, there):
             raise ModelError(f"{name}: read {shown(data)}, there {shown(there)}")
 
@@ -175,7 +179,7 @@ class Judge(Programs, Naming, Happenings):
         """Ours is kept, dirty and listed, and theirs is untouched, while a handle is open."""
         assert self.session is not None
         named = [f for f in self.session.files if f.path == ROOT + name and not f.is_detached]
-        known = file.rival or file.challenged is not None
+        known = file.rival or file.challenged is not None or name in self.partial
         if (
             not known
             or [f.upload_state for f in named] != [Upload.CONFLICT]

@@ -8,10 +8,11 @@ from tests.support.expected import Expected, State
 from tests.support.faultydisk import ASIDE, COMMIT, CREATE, REMOVE, SYNC, TRUNCATE, WRITE, DiskFault
 from tests.support.machine.core import ATTR_TTL_S, NAMES, ROOT, TIMEOUT_S, Core, ModelError, shown
 from tests.support.simulated import Fault
-from tests.support.simulatedservice import Arrival
+from tests.support.simulatednodes import Arrival
 from vofs.core.errors import CacheDamaged, CacheFull, VofsError
 
 PAUSES_S = (0.1, 0.6, 2.5, 11.0, 70.0)
+LAGS_S = (300.0, 90.0, 30.0, 0.0)
 FAULTS = tuple(Fault)
 CHANGES = (COMMIT, WRITE, WRITE, TRUNCATE, SYNC, CREATE, REMOVE, ASIDE)
 
@@ -63,6 +64,11 @@ class Happenings(Core):
     def do_notice(self) -> None:
         """The service notices that a PUT has broken."""
         self.service.notice(overdue_only=False)
+
+    def do_lag(self, which: int) -> bool:
+        """From now on node documents show for so long what our uploads replace (R13)."""
+        self.service.lag_s = LAGS_S[which % len(LAGS_S)]
+        return self.service.atomic
 
     # -- other clients --------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.filetable import FileTable
 from vofs.cache.space import BATCH, Need
+from vofs.core.contentcheck import Verdict
 from vofs.core.errors import CacheFull, NodeBusy, RemoteUnavailable, UploadFailed
 from vofs.core.eviction import BLOCK
 from vofs.core.lifecycle import Event
@@ -62,7 +64,7 @@ def table_of(parts: Parts, limit: int, disk: Disk | None = None) -> Iterator[Fil
 
 
 def token(size: int = SIZE) -> VersionToken:
-    return VersionToken(size, "ab" * 16)
+    return VersionToken(size, hashlib.md5(content(size)[:size]).hexdigest())
 
 
 def fetch(file: CachedFile, start: int, end: int) -> None:
@@ -72,7 +74,15 @@ def fetch(file: CachedFile, start: int, end: int) -> None:
     for claim in claims:
         for offset in range(max(claim.start, start), min(claim.end, end), BLOCK):
             file.accept(claim, offset, data[offset : min(offset + BLOCK, claim.end, end)])
+    file.check(claims)
+    for claim in claims:
         file.release_claim(claim, None)
+
+
+def fill(file: CachedFile) -> None:
+    """What an upload does first."""
+    fetch(file, 0, SIZE)
+    assert file.judge(token().md5, file.state.epoch) is Verdict.RIGHT
 
 
 def present(file: CachedFile) -> list[int]:
@@ -448,7 +458,7 @@ def test_r06_what_fills_a_hole_stays_until_the_upload_ends(parts: Parts) -> None
         file = table.acquire("/f", token(), 1)
         file.write(0, b"new")
         with file.completed(), file.filling():
-            fetch(file, 0, SIZE)
+            fill(file)
             table.evict()
             assert not file.gaps
             file.queue()

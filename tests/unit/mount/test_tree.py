@@ -18,8 +18,9 @@ from vofs.cache.index import Index
 from vofs.cache.waiting import WaitingPlaces
 from vofs.core import uris
 from vofs.core.errors import NodeNotFound, NotAContainer, PermissionDenied, RemoteUnavailable
-from vofs.core.nodes import LENGTH, NodeInfo, NodeKind
+from vofs.core.nodes import LENGTH, MD5, NodeInfo, NodeKind
 from vofs.mount.tree import Tree
+from vofs.remote.api import Capabilities
 
 TTL, NEGATIVE_TTL = 10.0, 5.0
 
@@ -27,7 +28,11 @@ TTL, NEGATIVE_TTL = 10.0, 5.0
 class Nodes:
     """The part of a `Remote` that a tree uses: nodes in a dict, requests counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lags: bool = False) -> None:
+        self.capabilities = Capabilities(
+            "identity", ranges=True, atomic_put=True, pages=True, empty_put=False,
+            listing_lags=lags, writable=True,
+        )  # fmt: skip
         self.nodes: dict[str, NodeInfo] = {}
         self.asked: list[str] = []
         self.hold: HeldAt | None = None
@@ -36,9 +41,10 @@ class Nodes:
         self._lock = threading.Lock()
         self.add("/", None)
 
-    def add(self, path: str, size: int | None) -> None:
+    def add(self, path: str, size: int | None, md5: str | None = None) -> None:
         kind = NodeKind.CONTAINER if size is None else NodeKind.DATA
-        self.nodes[path] = NodeInfo(path, kind, MappingProxyType({LENGTH: str(size or 0)}))
+        properties = {LENGTH: str(size or 0)} | ({} if md5 is None else {MD5: md5})
+        self.nodes[path] = NodeInfo(path, kind, MappingProxyType(properties))
 
     def _answer(self, question: str, answer: Any) -> Any:
         with self._lock:
@@ -72,9 +78,9 @@ class NoTombstones:
 
 
 class Place:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, lags: bool = False) -> None:
         locks.checking(True)
-        self.remote, self.clock = Nodes(), ManualClock()
+        self.remote, self.clock = Nodes(lags=lags), ManualClock()
         self.disk = Disk(root / "cache")
         self.index = Index(root / "cache" / "index.sqlite", "identity")
         self.table = FileTable(self.disk, self.index, self.clock, 1 << 30)
@@ -301,3 +307,12 @@ def test_forgetting_asks_again(place: Place) -> None:
     place.tree.forget_below("/d")
     assert place.names("/d") == ["f"]
     assert place.asked() == ["get /d", "list /d"]
+
+
+def test_a_rename_of_what_is_not_known_is_asked_for(place: Place) -> None:
+    place.remote.add("/g", 5)
+    place.tree.moved("/f", "/g")
+    with pytest.raises(NodeNotFound):
+        place.tree.lookup("/f")
+    assert place.tree.lookup("/g").length == 5
+    assert place.asked() == ["get /g"]
