@@ -417,7 +417,40 @@ def test_s36_a_directory_is_removed_while_a_file_is_made_in_it(stage: Stage) -> 
     stage.mkdir("/d")
     mount = stage.mount()
     mount.ls("/d")
-    outcome = together(lambda: mount.call("rmdir", "/d"), lambda: mount.put("/d/new", b"new"))
-    assert any(error is None for error in outcome)
-    if outcome[0] is not None:
+    removed, made = together(lambda: mount.call("rmdir", "/d"), lambda: mount.put("/d/new", b"new"))
+    assert (removed is None) != (made is None), (removed, made)
+    if made is None:
         assert stage.stored("/d/new") == b"new"
+    assert (mount.uploads(), stage.names()) == ([], {"d"} if made is None else set())
+
+
+def test_s36_a_file_that_is_made_while_its_directory_goes_waits_for_it(stage: Stage) -> None:
+    """The service is already asked to remove it: there is nothing any more to make a file in."""
+    stage.mkdir("/d")
+    mount = stage.mount()
+    mount.ls("/d")
+    gate = stage.remote.hold("delete_node")
+    removing = Background(lambda: mount.call("rmdir", "/d"))
+    gate.wait_until_reached()
+    making = Background(lambda: mount.put("/d/new", b"new"))
+    gate.open()
+    removing.result()
+    with pytest.raises(FileNotFoundError):
+        making.result()
+    assert (mount.uploads(), stage.names()) == ([], set())
+
+
+@pytest.mark.parametrize("change", ["rmdir", "rename"])
+def test_s36_a_directory_goes_between_a_look_at_it_and_a_file_made_in_it(
+    stage: Stage, change: str
+) -> None:
+    stage.mkdir("/d")
+    mount = stage.mount()
+    gate = stage.remote.hold("get_node", path=stage.path("/d/new"))
+    making = Background(lambda: mount.put("/d/new", b"new"))
+    gate.wait_until_reached()
+    mount.call(change, "/d", *(["/e"] if change == "rename" else []))
+    gate.open()
+    with pytest.raises(FileNotFoundError):
+        making.result()
+    assert (mount.uploads(), stage.names()) == ([], {"e"} if change == "rename" else set())

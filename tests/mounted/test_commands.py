@@ -247,6 +247,25 @@ def test_R22_SIGTERM_unmounts_and_sends(make_mount: MakeMount, personality: str)
     assert mount.fake.get("file") == b"bytes"
 
 
+def test_R22_a_second_SIGTERM_stops_waiting(make_mount: MakeMount, personality: str) -> None:
+    """The daemon ends although nothing has arrived; what is left goes with the next mount."""
+    mount = make_mount(personality, "--close-wait", "0", "--settle", "1", "--timeout", "60")
+    mount.fake.faults.add(HOLD_PUTS)
+    (mount.path / "file").write_bytes(b"bytes")
+    mount.fake.faults.wait_until_hanging()
+    os.kill(mount.pid, signal.SIGTERM)
+    eventually(lambda: not is_mounted(mount.path))
+    assert is_alive(mount.pid)
+    os.kill(mount.pid, signal.SIGTERM)
+    eventually(lambda: not is_alive(mount.pid), 30.0)
+    assert not mount.holds("file", b"bytes")
+    mount.fake.faults.clear()
+    mount.mount()
+    assert (mount.path / "file").read_bytes() == b"bytes"
+    mount.wait()
+    assert mount.fake.get("file") == b"bytes"
+
+
 def test_umount_8(make_mount: MakeMount, personality: str) -> None:
     """umount(8) returns at once; the daemon sends what is left and ends."""
     mount = make_mount(personality, "--close-wait", "0")

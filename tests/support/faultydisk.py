@@ -64,6 +64,7 @@ class Changes:
         self._files: list[DataFile] = []
         self.made: list[str] = []
         self.file_system_type: int | None = None  # what the cache is on; None: what it really is
+        self.before_read: Act | None = None  # of a data file; may raise
         self.unsynced = unsynced or Unsynced()
 
     def opened(self, file: DataFile) -> None:
@@ -121,6 +122,11 @@ class FaultyDataFile(DataFile):
         super().__init__(taken._descriptor)
         self._changes = changes
         changes.opened(self)
+
+    def read(self, offset: int, size: int) -> bytes:
+        if self._changes.before_read is not None:
+            self._changes.before_read()
+        return super().read(offset, size)
 
     def _touch(self, start: int, end: int) -> None:
         self._changes.unsynced.changes(self._descriptor, start, end)

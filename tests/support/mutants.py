@@ -231,8 +231,8 @@ MUTANTS = (
     Mutant(
         "put_started is committed without the data",
         "cache/sending.py",
-        "        if durable:\n            self.sync_data()\n",
-        "",
+        "            self.sync_data()\n",
+        "            pass\n",
         (f"{SESSION}/test_durability.py"
          "::test_r02_put_started_is_on_the_disk_with_all_that_a_torn_put_needs",),
     ),

@@ -26,7 +26,7 @@ from vofs.cache.index import Index
 from vofs.cache.proving import Proving
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Need, Space
-from vofs.core.errors import CacheDamaged, CacheError
+from vofs.core.errors import CacheDamaged, CacheError, VofsError
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life
 from vofs.core.spans import Span
@@ -193,7 +193,7 @@ class CachedFile(Proving, Conflicting):
         trial = deepcopy(self.state)
         trial.truncated(size)
         if size == 0:  # nothing is left of what a power loss may have spoilt
-            self._losses = self._index.losses
+            self._losses, self._sync_failed = self._index.losses, False
         self._index.save(self._row(trial))
         return trial
 
@@ -246,6 +246,12 @@ class CachedFile(Proving, Conflicting):
             self._index.add_dirty_span(
                 self.number, span, self.state.size, self.state.generation, self.mtime_ns
             )
+
+    def _upload_ended(self, failure: VofsError | None, *, keep_put: bool) -> None:
+        super()._upload_ended(failure, keep_put=keep_put)
+        if self._sync_failed and not self.state.is_dirty and self.state.base is not None:
+            with suppress(CacheError):  # then fsync goes on to fail
+                self._drop(self.state.base)  # what the disk has of it is not what was sent
 
     def set_mtime(self, mtime_ns: int) -> None:
         """Keep a modification time that the user set."""

@@ -293,6 +293,7 @@ class Content(Evictable):
         self._losses = self._row_losses = stored.losses
         self._data = made[0]
         self._row_promises, self._row_bytes, self._charged = row.whole, 0, 0
+        self._sync_failed = False
         old_data.close()
         self._disk.remove_data(old_number)
         self._space.renumbered(self, old_number)

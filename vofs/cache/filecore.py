@@ -21,6 +21,7 @@ from vofs.cache.putrecord import PutRecord
 from vofs.cache.rows import FileRow
 from vofs.cache.snapshot import restore, row_of
 from vofs.cache.space import Space
+from vofs.core.errors import CacheDamaged, CacheError
 from vofs.core.filestate import FileState
 from vofs.core.lifecycle import Life, Upload
 from vofs.core.nodes import VersionToken
@@ -75,6 +76,7 @@ class FileCore:
             if row.put is not None and row.put.generation == row.generation:
                 self._sent_at = self.state.generation
         self._name_is_durable = True
+        self._sync_failed = False  # the kernel tells it once, and then calls lost pages clean
         self._row_dirty = self.state.is_dirty
         self._row_whole = row.whole
         self._row_promises = row.whole or any(not dirty for _, _, dirty in row.spans)
@@ -182,16 +184,27 @@ class FileCore:
 
         What an earlier power loss left in doubt stays in doubt.
         """
-        if self._losses == self._index.losses:
+        if self._losses == self._index.losses and not self._sync_failed:
             self._durable_generation = generation
 
     def sync_data(self) -> None:
-        """Bring the data file and its name to the disk, with the lock free: that may take long."""
+        """Bring the data file and its name to the disk, with the lock free: that may take long.
+
+        Raises:
+            CacheFull, CacheDamaged: the disk would not take it, now or before: a second try would
+                end well with the bytes gone, so there is none until they are in another file.
+        """
         with self.lock:
-            data = self._data.duplicate()
+            if self._sync_failed:
+                raise CacheDamaged(f"{self.path}: the disk has failed to take what was written")
+            data, number = self._data.duplicate(), self.number
         try:
             data.sync()
             self._disk.sync_names()
+        except CacheError:
+            with self.lock:
+                self._sync_failed |= self.number == number
+            raise
         finally:
             data.close()
 

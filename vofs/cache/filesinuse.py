@@ -42,6 +42,7 @@ class FilesInUse:
 
     Attributes:
         space: counts what the cache takes.
+        names_changed: counts changes of names; who looked at names before one looks again.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class FilesInUse:
         self._uses: dict[CachedFile, int] = {}
         self._busy: set[str] = set()  # rows on their way into or out of memory, or out of the cache
         self._changing: list[tuple[str, ...]] = []
+        self.names_changed = 0
 
     def peek(self, path: str) -> CachedFile | None:
         """The file at `path` if it is in use or dirty, without taking it into use."""
@@ -265,6 +267,7 @@ class FilesInUse:
         finally:
             with self._lock:
                 self._changing.remove(paths)
+                self.names_changed += 1
                 self._lock.notify_all()
 
     def _must_wait(self, path: str) -> bool:

@@ -10,6 +10,7 @@ import logging
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.filesinuse import FilesInUse
+from vofs.cache.rowchanges import delete_number
 from vofs.cache.rows import DamagedRow, FileRow
 from vofs.core import uris
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable, NodeExists
@@ -60,21 +61,51 @@ class FileTable(FilesInUse):
         Raises:
             NodeExists: there is a file of that name here.
         """
+        with self._row_busy(path):
+            return self._create(path, mode)
+
+    def create_unless_changed(self, path: str, mode: int, seen: int) -> CachedFile | None:
+        """The same; None when names were changed since `names_changed` was `seen`.
+
+        Then the container that was looked at may be gone: look again.
+
+        Raises:
+            NodeExists: there is a file of that name here.
+        """
+        with self._row_busy(path):
+            return self._create(path, mode) if self.names_changed == seen else None
+
+    def _create(self, path: str, mode: int) -> CachedFile:
         if self.peek(path) is not None:
             raise NodeExists(path)
         row = FileRow(0, path, 0, 0, 1, 0, True, None, self._clock.time_ns(), mode)
-        with self._row_busy(path):
-            if self.peek(path) is not None:  # loaded while this thread waited for the row
+        stored, added = self._index.insert(row, self._disk.create_data)
+        if not added:
+            if stored.generation != stored.stored_generation:
                 raise NodeExists(path)
-            stored, added = self._index.insert(row, self._disk.create_data)
-            if not added:
-                if stored.generation != stored.stored_generation:
-                    raise NodeExists(path)
-                stale = stored  # a copy of a node that is gone
-                stored = self._index.replace(row, self._disk.create_data)
-                self._disk.remove_data(stale.number)
-                self.space.freed(stale.present_bytes)
-            return self._load(stored)
+            stale = stored  # a copy of a node that is gone
+            stored = self._index.replace(row, self._disk.create_data)
+            self._disk.remove_data(stale.number)
+            self.space.freed(stale.present_bytes)
+        return self._load(stored)
+
+    def lose_name(self, file: CachedFile) -> bool:
+        """The node of a file is gone from the service, so a new file may have its name.
+
+        Whoever reads the old one goes on, as after an unlink.
+
+        Returns:
+            False when the name stays: what is written in the file makes its node again.
+        """
+        path = file.path
+        with self.changing_names(path):
+            writers = file.writing(self._clock.monotonic())[0]
+            if self.peek(path) is not file or file.is_dirty or writers:
+                return False
+            with self._index.transaction() as connection:
+                delete_number(connection, file.number)
+            self.detached(path)
+            return True
 
     def unsent_below(self, path: str) -> list[CachedFile]:
         """All dirty files at or below `path`."""

@@ -10,7 +10,8 @@ The gate's own lock is a leaf: nothing else is taken under it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from vofs.cache.clock import Clock
 from vofs.core import uris
@@ -24,12 +25,17 @@ def overlaps(one: str, other: str) -> bool:
 
 
 class Hold:
-    """Paths that one change of the namespace keeps for itself."""
+    """Paths that one change of the namespace keeps for itself.
 
-    __slots__ = ("paths",)
+    Args:
+        paths: what it changes.
+        ends: all below them is to go, so nothing may be made there meanwhile.
+    """
 
-    def __init__(self, paths: tuple[str, ...]) -> None:
-        self.paths = paths
+    __slots__ = ("ends", "paths")
+
+    def __init__(self, paths: tuple[str, ...], *, ends: bool = False) -> None:
+        self.paths, self.ends = paths, ends
 
     def covers(self, path: str) -> bool:
         """Whether a transfer at `path` has to stay out."""
@@ -65,6 +71,29 @@ class PathGate:
                 del self._inside[path]
             self._lock.notify_all()
 
+    @contextmanager
+    def making(self, path: str, timeout_s: float) -> Iterator[None]:
+        """Be inside while something new gets the name `path`.
+
+        What is made below a name that is moved goes along; only a hold that ends its paths keeps
+        it out.
+
+        Raises:
+            NodeBusy: that is still held after `timeout_s` seconds.
+        """
+        deadline = self._clock.monotonic() + timeout_s
+        with self._lock:
+            while any(hold.ends and hold.covers(path) for hold in self._holds):
+                remaining = deadline - self._clock.monotonic()
+                if remaining <= 0:
+                    raise NodeBusy(f"{path}: the removal of its container has not ended yet")
+                self._lock.wait(remaining)
+            self._inside[path] = self._inside.get(path, 0) + 1
+        try:
+            yield
+        finally:
+            self.leave(path)
+
     def wait_while_held(self, path_of: Callable[[], str], timeout_s: float) -> None:
         """Return when nothing holds the path, which the hold may have renamed.
 
@@ -84,8 +113,13 @@ class PathGate:
                 self._lock.wait(remaining)
             return True
 
-    def hold(self, paths: tuple[str, ...], timeout_s: float) -> Hold:
+    def hold(self, paths: tuple[str, ...], timeout_s: float, *, ends: bool = False) -> Hold:
         """Keep transfers out of `paths` and wait until those inside have left.
+
+        Args:
+            paths: what is to be changed.
+            timeout_s: how long to wait, seconds.
+            ends: see `Hold`.
 
         Returns:
             The hold, to be given to `release`.
@@ -95,7 +129,7 @@ class PathGate:
                 namespace is at work there; nothing is held then.
         """
         assert_none_held("holding a path")
-        hold = Hold(paths)
+        hold = Hold(paths, ends=ends)
         deadline = self._clock.monotonic() + timeout_s
         with self._lock:
             self._holds.append(hold)

@@ -20,6 +20,7 @@ from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
 from vofs.cache.waiting import POLL_S, never
 from vofs.core.errors import (
+    CacheDamaged,
     ProtocolViolation,
     RemoteFailed,
     TransferCorrupted,
@@ -78,7 +79,7 @@ class Sending(Evictable):
             durable: also bring the data to the disk first (services that truncate).
             after_broken: a PUT to this path broke before, see `PutRecord`.
         """
-        if durable:
+        if durable and not self._sync_failed:  # else it is in memory alone: the sooner it is sent
             self.sync_data()
         with self.lock:
             if durable:
@@ -135,6 +136,9 @@ class Sending(Evictable):
             start: first byte.
             stop: one past the last byte; None: all.
             keep: they may be asked for again, until `segment_stored`.
+
+        Raises:
+            UploadFailed: they cannot be read here, and repeating it makes no sense (R18).
         """
         last = ticket.size if stop is None else stop
         for offset in range(start, last, BLOCK):
@@ -142,15 +146,22 @@ class Sending(Evictable):
             with self.lock:
                 if self.state.ticket != ticket:
                     raise TransferError("the upload was taken back")
-                parts, cut_from = [], self._frozen or self._data
-                for (start, stop), from_aside in self.state.ticket_sources(offset, end):
-                    source = self._aside if from_aside and self._aside else cut_from
-                    parts.append(source.read(start, stop - start))
+                parts = self._ticket_parts(offset, end)
                 if not keep:
                     self.state.sent(end)
                 self.progress_at = self._clock.monotonic()
                 self.lock.notify_all()
             yield parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _ticket_parts(self, start: int, end: int) -> list[bytes]:
+        parts, cut_from = [], self._frozen or self._data
+        try:
+            for (first, last), from_aside in self.state.ticket_sources(start, end):
+                source = self._aside if from_aside and self._aside else cut_from
+                parts.append(source.read(first, last - first))
+        except CacheDamaged as exc:
+            raise UploadFailed(f"{self.path}: what was written cannot be read here: {exc}") from exc
+        return parts
 
     def stored(self, token: VersionToken) -> None:
         """The upload is proved to have arrived as version `token`."""

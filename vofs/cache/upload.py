@@ -32,6 +32,7 @@ from vofs.core.errors import (
     RemoteTimeout,
     RemoteUnavailable,
     UploadConflict,
+    UploadFailed,
     VersionChanged,
     VofsError,
 )
@@ -153,6 +154,10 @@ class Uploader:
             case UploadConflict():  # another node appeared where an empty one was to be made
                 file.not_stored(Event.RETRY, failure, began=False)
                 raise failure
+            case UploadFailed():  # our own disk does not give the bytes back
+                self._doubts.broke(file.path)
+                file.not_stored(Event.FAIL, failure, began=True)
+                return Outcome(failure, final=True, contact=False)
             case CacheFull() | CacheDamaged():  # broken off on our side, and broken all the same
                 self._doubts.broke(file.path)
                 file.not_stored(Event.DOUBT, failure, began=True)

@@ -97,20 +97,11 @@ class FileOperations:
         node_path = self._node_path(path)
         if uris.name_of(node_path).startswith(HIDDEN):
             raise OperationForbidden(f"names that begin with {HIDDEN} are libfuse's")
-        self._parts.followed.wait_until_settled(node_path)
-        self._parts.rights.require_entry(node_path)
         try:
-            self._parts.tree.lookup(node_path)
-        except NodeNotFound:
-            pass
-        else:
-            if access_of(flags).exclusive:
-                raise NodeExists(path)
-            return self.open(path, flags)
-        self._parts.namespace.make_room(node_path)
-        try:
-            file = self._parts.table.create(node_path, stat.S_IMODE(mode))
-        except NodeExists:  # another thread was faster
+            file = None
+            while file is None:
+                file = self._made(node_path, stat.S_IMODE(mode))
+        except NodeExists:
             if access_of(flags).exclusive:
                 raise
             return self.open(path, flags)
@@ -120,6 +111,44 @@ class FileOperations:
         self.handles.file(handle).changed = True
         self._parts.writeback.submit(file, flushed=False)
         return handle
+
+    def _made(self, node_path: str, mode: int) -> CachedFile | None:
+        """A new file, here alone; None when names changed meanwhile: once more.
+
+        Raises:
+            NodeExists: there is one already, here or on the service.
+            ContainerNotFound, NodeLocked, PermissionDenied, ReadOnlyMount, RemoteError.
+        """
+        parts = self._parts
+        parts.followed.wait_until_settled(node_path)
+        seen = parts.table.names_changed
+        parts.rights.require_place(node_path)
+        try:
+            parts.tree.lookup(node_path)
+        except NodeNotFound:
+            parts.namespace.make_room(node_path)
+            try:
+                with parts.namespace.making(node_path):
+                    return parts.table.create_unless_changed(node_path, mode, seen)
+            except NodeExists:
+                if not self._has_lost_its_node(node_path):
+                    raise
+                return None
+        raise NodeExists(node_path)
+
+    def _has_lost_its_node(self, node_path: str) -> bool:
+        """Whether somebody else deleted what is still open here: its name is free from now on.
+
+        Asked once more, because it may have been stored since its node was looked for.
+        """
+        file = self._parts.table.peek(node_path)
+        if file is None or file.is_dirty:
+            return False
+        try:
+            self._parts.tree.fresh(node_path)
+        except NodeNotFound:
+            return self._parts.table.lose_name(file)
+        return False
 
     def mknod(self, path: str, mode: int, device: int) -> None:
         """Only regular files: made, and sent as empty."""

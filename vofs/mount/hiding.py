@@ -6,7 +6,7 @@ file loses its name, and a tombstone sees to its node; a rename that fails gives
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.putrecord import PutRecord
@@ -74,6 +74,14 @@ class Hiding:
     def make_room(self, path: str) -> None:
         """A file is about to be made where one was just unlinked: commit that unlink first."""
         self._parts.tombstones.commit(path)
+
+    def making(self, path: str) -> AbstractContextManager[None]:
+        """While a file is made at `path`: its container is not removed meanwhile.
+
+        Raises:
+            NodeBusy: its removal did not end within the timeout.
+        """
+        return self._parts.gate.making(path, self._parts.timeout_s)
 
     def begin_replacing(self, path: str) -> None:
         """A rename onto `path` begins: what was hidden there is not deleted meanwhile."""

@@ -93,12 +93,16 @@ class Namespace(Hiding):
         """
         if self._parts.tree.lookup(path).kind is not NodeKind.CONTAINER:
             raise NotAContainer(path)
-        if self._parts.table.unsent_below(path):
-            raise ContainerNotEmpty(f"{path} holds files that are not on the service yet")
+        self._require_nothing_unsent(path)
         for buried in self._parts.tombstones.below(path):
             self._parts.tombstones.bury(buried)
-        with self._change(Intent("rmdir", path), self._settle_delete) as intent:
+        with self._change(Intent("rmdir", path), self._settle_delete, ends=True) as intent:
+            self._require_nothing_unsent(path)  # from now on nothing is made there
             self._delete(intent)
+
+    def _require_nothing_unsent(self, path: str) -> None:
+        if self._parts.table.unsent_below(path):
+            raise ContainerNotEmpty(f"{path} holds files that are not on the service yet")
 
     # -- files ----------------------------------------------------------------------------------
 
@@ -216,13 +220,19 @@ class Namespace(Hiding):
 
     @contextmanager
     def _change(
-        self, intent: Intent, settle: Callable[[Intent], None], *, durable: bool = True
+        self,
+        intent: Intent,
+        settle: Callable[[Intent], None],
+        *,
+        durable: bool = True,
+        ends: bool = False,
     ) -> Iterator[Intent]:
         """Hold the paths and journal the intent around one change of the service.
 
-        With `durable` false the caller brings the intent to the disk before he asks the service.
+        With `durable` false the caller brings the intent to the disk before he asks the service;
+        with `ends` nothing is made below the paths meanwhile.
         """
-        hold = self._parts.gate.hold(intent.paths, self._parts.timeout_s)
+        hold = self._parts.gate.hold(intent.paths, self._parts.timeout_s, ends=ends)
         followed = False
         try:
             standing = self._parts.journal.begin(intent, durable=durable)

@@ -8,7 +8,14 @@ they are uploaded: by then the program has ended that could have been told.
 from __future__ import annotations
 
 from vofs.core import uris
-from vofs.core.errors import NodeLocked, NodeNotFound, PermissionDenied, ReadOnlyMount, RemoteError
+from vofs.core.errors import (
+    ContainerNotFound,
+    NodeLocked,
+    NodeNotFound,
+    PermissionDenied,
+    ReadOnlyMount,
+    RemoteError,
+)
 from vofs.core.nodes import IS_LOCKED, WRITABLE, NodeInfo
 from vofs.mount.tree import Tree
 
@@ -67,8 +74,25 @@ class Rights:
         """
         self.require_writable_mount()
         container = self._container(path)
-        if container is None:
+        if container is not None:
+            self._require_changeable(container)
+
+    def require_place(self, path: str) -> None:
+        """A file `path` may be made: its container is there, too, as far as anybody says.
+
+        Raises:
+            ContainerNotFound, ReadOnlyMount, NodeLocked, PermissionDenied.
+        """
+        self.require_writable_mount()
+        try:
+            container = self._tree.lookup(uris.parent_of(path))
+        except NodeNotFound as exc:
+            raise ContainerNotFound(uris.parent_of(path)) from exc
+        except (PermissionDenied, RemoteError):
             return
+        self._require_changeable(container)
+
+    def _require_changeable(self, container: NodeInfo) -> None:
         self._require_unlocked(container)
         if not self.may_write(container):
             raise PermissionDenied(f"{container.path} may not be written with this credential")
