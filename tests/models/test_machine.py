@@ -27,8 +27,8 @@ SETTINGS = [
 ]
 WEIGHTS = {
     "run": 30, "pass": 4, "write": 6, "open": 4, "read": 5, "close": 4, "create": 3, "truncate": 2,
-    "cut": 1, "stat": 1, "unlink": 2, "rename": 2, "drop": 1, "fsync": 1, "fault": 2, "disk": 1,
-    "lag": 1, "notice": 1, "foreign": 1, "crash": 1, "remount": 1, "settle": 1,
+    "damage": 1, "cut": 1, "stat": 1, "unlink": 2, "rename": 2, "drop": 1, "fsync": 1, "fault": 2,
+    "disk": 1, "lag": 1, "notice": 1, "foreign": 1, "crash": 1, "remount": 1, "settle": 1,
 }  # fmt: skip
 LARGEST = 39  # numbers of a step; a third of them lets an actor run only a few locks far
 REGRESSIONS = Path(__file__).with_name("machine-regressions.txt")

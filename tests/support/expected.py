@@ -9,10 +9,11 @@ that of one of them.  Where they agree, outside what was written, nothing is lef
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 Change = Callable[[bytes], bytes]
+DAMAGE = 0xFF  # a byte that nobody writes: one that was damaged on its way
 DIFFERENT = bytes([0]) + bytes([1]) * 255  # of two bytes, by their exclusive or
 
 
@@ -89,6 +90,22 @@ class State:
         return is_mixture(data, (resized(part, end)[offset:end] for part in self.parts))
 
 
+def mended(data: bytes, offset: int, states: Iterable[State]) -> Iterator[bytes]:
+    """`data`, and what it was before it was damaged if it is of one of these states.
+
+    Args:
+        data: what was read at `offset`.
+        offset: where.
+        states: what the file may have held.
+    """
+    yield data
+    if DAMAGE in data:
+        for part in [part for state in states for part in state.parts]:
+            true = resized(part, offset + len(data))[offset:]
+            pairs = zip(data, true, strict=True)
+            yield bytes(one if byte == DAMAGE else byte for byte, one in pairs)
+
+
 class Expected:
     """See the module's docstring.
 
@@ -134,12 +151,18 @@ class Expected:
         return {part for state in self._timeline for part in state.parts}
 
     def may_be(self, data: bytes) -> bool:
-        """Whether it may hold `data` now."""
-        return any(state.may_be(data) for state in self.now)
+        """Whether it may hold `data` now; in a conflict what came cannot be proved any more."""
+        conflict = self.rival or self.challenged is not None
+        perhaps = mended(data, 0, self.now) if conflict else [data]
+        return any(state.may_be(one) for one in perhaps for state in self.now)
 
     def was(self, data: bytes) -> bool:
         """Whether it held `data` at some time, or may have."""
         return any(state.may_be(data) for state in self._timeline)
+
+    def was_but_damaged(self, data: bytes) -> bool:
+        """Whether it held `data` at some time, but for bytes that were damaged on their way."""
+        return any(map(self.was, mended(data, 0, self._timeline)))
 
     def killed(self) -> None:
         """The process was killed: of what was not acknowledged any part may be there."""

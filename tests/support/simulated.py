@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
+from tests.support.expected import DAMAGE
 from tests.support.simulatednodes import Stored
 from tests.support.simulatedservice import SimulatedService
 from vofs.core.attributes import version_token
@@ -37,6 +38,7 @@ class Fault(enum.Enum):
     BROKEN = "broken"  # a body breaks in its middle; else as UNKNOWN
     FAILED = "failed"  # an error that is not transient
     DENIED = "denied"
+    DAMAGED = "damaged"  # of bytes on their way to us the first arrives as DAMAGE
 
 
 class SimulatedRemote:
@@ -173,6 +175,8 @@ class SimulatedRemote:
             self._pause(f"body of {what}")
             if self._fire(Fault.BROKEN, Fault.UNKNOWN, Fault.LOST):
                 raise RemoteUnavailable(f"{what}: broken", sent=True)
+            if self._fire(Fault.DAMAGED):
+                piece = bytes([DAMAGE]) + piece[1:]
             yield piece
 
     def close(self) -> None:

@@ -27,9 +27,10 @@ __all__ = ["Machine", "ModelError", "Setting", "Step", "numbers_of", "play"]
 
 Step = tuple[str | int, ...]
 
-WORLD = frozenset(
-    {"run", "pass", "fault", "disk", "lag", "notice", "foreign", "crash", "remount", "settle"}
-)
+WORLD = frozenset({
+    "run", "pass", "fault", "damage", "disk", "lag", "notice", "foreign", "crash", "remount",
+    "settle",
+})  # fmt: skip
 MOST_CALLS = 4
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.support.actors import UNLIMITED, Actor, Stagehand
-from tests.support.expected import Expected, State
+from tests.support.expected import DAMAGE, Expected, State
 from tests.support.faultydisk import Changes, FaultyDisk
 from tests.support.machine.doubts import Doubts, World
 from tests.support.simulated import SimulatedRemote
@@ -122,6 +122,7 @@ class Core:
         self.handles: list[Handle] = []
         self.calls: list[Call] = []
         self.naming = False  # a call that changes or looks up names is under way
+        self.damaged = False  # bytes were, or will be, damaged on their way to us
         self.disturbed = False  # since the last settling something happened that excuses errors
         self.records: list[logging.LogRecord] = []
         self.caches = 0
@@ -130,7 +131,7 @@ class Core:
 
     def fresh_data(self, length: int) -> bytes:
         """Bytes that were not written before, `length` units of them, at least one."""
-        return bytes([next(self._fill) % 255 + 1]) * (max(1, length) * self.setting.unit)
+        return bytes([next(self._fill) % DAMAGE or 1]) * (max(1, length) * self.setting.unit)
 
     def hidden_name(self) -> str:
         """What libfuse calls a file that is unlinked while open."""
@@ -225,7 +226,8 @@ class Core:
         if error is None:
             call.done(call.actor.value)
         elif isinstance(error, OSError) and error.errno is not None:
-            if not self.disturbed and error.errno not in call.expects:
+            told = self.damaged and error.errno == errno.EIO  # to whom damaged bytes were given
+            if not (self.disturbed or told or error.errno in call.expects):
                 raise ModelError(f"{call.what}: {error}, and nothing was wrong") from error
             if error.errno in NEVER_RIGHT:
                 raise ModelError(f"{call.what}: {error}") from error

@@ -13,7 +13,7 @@ from vofs.core.errors import CacheDamaged, CacheFull, VofsError
 
 PAUSES_S = (0.1, 0.6, 2.5, 11.0, 70.0)
 LAGS_S = (300.0, 90.0, 30.0, 0.0)
-FAULTS = tuple(Fault)
+FAULTS = tuple(fault for fault in Fault if fault is not Fault.DAMAGED)
 CHANGES = (COMMIT, WRITE, WRITE, TRUNCATE, SYNC, CREATE, REMOVE, ASIDE)
 
 
@@ -42,6 +42,14 @@ class Happenings(Core):
         if self.remote.armed:
             return False
         self.remote.armed.append(FAULTS[which % len(FAULTS)])
+        return True
+
+    def do_damage(self) -> bool:
+        """The next bytes that come are damaged, once: two downloads that agree are right (R13)."""
+        if self.remote.armed or self.damaged:
+            return False
+        self.remote.armed.append(Fault.DAMAGED)
+        self.damaged = True
         return True
 
     def do_disk(self, which: int, nth: int) -> None:
@@ -116,7 +124,12 @@ class Happenings(Core):
     def arrived(self, arrival: Arrival) -> None:
         """Bytes of ours have arrived: they are what a user's file was at one moment (R3, R11)."""
         name = arrival.path.removeprefix(ROOT).partition(".conflict-")[0]
-        files = [file for file in self.bound.get(name, []) if file.was(arrival.data)]
+        theirs = ".conflict-" in arrival.path  # whose base is gone: it cannot be proved any more
+        files = [
+            file
+            for file in self.bound.get(name, [])
+            if (file.was_but_damaged if theirs else file.was)(arrival.data)
+        ]
         if not files:
             raise ModelError(f"stored at {name}: {shown(arrival.data)}, which was never there")
         replaced = arrival.replaced or b""
