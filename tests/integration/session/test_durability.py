@@ -217,3 +217,28 @@ def test_r05_what_nobody_synced_is_neither_served_nor_sent_over_a_node(
     assert found["f"] == found["read"] == OLD
     assert found["other"] == b"synced" + OLD[6:]
     assert found.keys() - {"f.recovered", "new"} == {"f", "read", "other"}
+
+
+@pytest.mark.parametrize("cut", PowerCut)
+def test_r18_fsync_of_a_file_that_was_cut_under_its_upload(
+    open_stage: Open, expect_log: ExpectLog, cut: PowerCut
+) -> None:
+    """R3, R18: the upload keeps the old data file; the new one's name is on the disk, too."""
+    expect_log(MACHINE)
+    expect_log("of an earlier mount")
+    expect_log("is not sent yet: killed", count=None)
+    expect_log("stay in .* for the next mount")
+    stage = open_stage("vault", close_wait_s=0.0)
+    mount = stage.mount(boot_id="first")
+    handle = mount.create("/f")
+    mount.write(handle, 100 * NEW)  # more than an upload reads at once
+    half = stage.remote.hold("put_body")
+    mount.call("flush", handle)
+    half.wait_until_reached()
+    mount.call("truncate", None, 6000, handle)
+    mount.write(handle, b"after the cut", 6000)
+    mount.call("fsync", handle, 0)
+    cut_power(stage, cut)
+    half.open()
+    stage.reopen(boot_id="second").wait_sent()
+    assert content(stage) == {"f": NEW[:6000] + b"after the cut"}
