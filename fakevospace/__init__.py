@@ -12,6 +12,7 @@ from fakevospace.faultplans import BadPlan, parse_plan
 from fakevospace.faults import (
     CappedListing,
     Cut,
+    DamagedBody,
     Delay,
     ExpiredCredential,
     FalseFailure,
@@ -37,9 +38,10 @@ from fakevospace.fronts import InProcessFake, ServedFake
 from fakevospace.personality import UnknownPersonality
 
 __all__ = [
-    "BadPlan", "CappedListing", "Cut", "DataDirectoryError", "Delay", "ExpiredCredential",
-    "FakeVOSpace", "FalseFailure", "FalseSuccess", "FaultNotPossible", "FaultPlan", "Hang",
-    "InProcessFake", "LaggingListing", "LateCleanup", "MalformedXml", "MissingDigest",
-    "RangeIgnored", "RedirectLoop", "Reset", "Rule", "ServedFake", "StaleListing", "Status",
-    "StuckJob", "TornPut", "UnknownPersonality", "WrongDigest", "WrongLength", "parse_plan",
+    "BadPlan", "CappedListing", "Cut", "DamagedBody", "DataDirectoryError", "Delay",
+    "ExpiredCredential", "FakeVOSpace", "FalseFailure", "FalseSuccess", "FaultNotPossible",
+    "FaultPlan", "Hang", "InProcessFake", "LaggingListing", "LateCleanup", "MalformedXml",
+    "MissingDigest", "RangeIgnored", "RedirectLoop", "Reset", "Rule", "ServedFake",
+    "StaleListing", "Status", "StuckJob", "TornPut", "UnknownPersonality", "WrongDigest",
+    "WrongLength", "parse_plan",
 ]  # fmt: skip

@@ -74,6 +74,19 @@ class MissingDigest:
 
 
 @dataclass(frozen=True, slots=True)
+class DamagedBody:
+    """Let one byte of a successful answer's body arrive as another; the headers tell the true one.
+
+    Attributes:
+        at: which byte of the body, from 0; a body that ends before it is left alone.
+        by: what is added to it, modulo 256.
+    """
+
+    at: int = 0
+    by: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class RangeIgnored:
     """Answer a Range with 200 and the whole body."""
 
@@ -161,9 +174,9 @@ class RedirectLoop:
 
 
 Action = (
-    Status | Delay | Hang | Reset | Cut | WrongLength | WrongDigest | MissingDigest | RangeIgnored
-    | StaleListing | CappedListing | LaggingListing | MalformedXml | StuckJob | TornPut
-    | LateCleanup | FalseFailure | FalseSuccess | ExpiredCredential | RedirectLoop
+    Status | Delay | Hang | Reset | Cut | WrongLength | WrongDigest | MissingDigest | DamagedBody
+    | RangeIgnored | StaleListing | CappedListing | LaggingListing | MalformedXml | StuckJob
+    | TornPut | LateCleanup | FalseFailure | FalseSuccess | ExpiredCredential | RedirectLoop
 )  # fmt: skip
 
 ACTIONS: dict[str, type[Action]] = {
@@ -175,6 +188,7 @@ ACTIONS: dict[str, type[Action]] = {
     "wrong_length": WrongLength,
     "wrong_digest": WrongDigest,
     "missing_digest": MissingDigest,
+    "damaged_body": DamagedBody,
     "range_ignored": RangeIgnored,
     "stale_listing": StaleListing,
     "capped_listing": CappedListing,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from werkzeug.wrappers import Request
 
 from fakevospace.access import CHALLENGES, Caller
 from fakevospace.bodies import FaultyInput
-from fakevospace.exchange import Exchange, Reply, text_reply
+from fakevospace.exchange import Body, Exchange, Reply, text_reply
 from fakevospace.names import own_path, split_path
 from fakevospace.refusals import Refusal
 from fakevospace.routes import Route
@@ -112,6 +112,39 @@ def with_digest(reply: Reply, value: str | None) -> Reply:
     kept = tuple(one for one in reply.headers if one[0] != "Digest")
     had = len(kept) < len(reply.headers)
     return replace(reply, headers=(*kept, ("Digest", value)) if had and value else kept)
+
+
+class DamagedStream:
+    """A stream of which one byte arrives as another; the kernel may not send it."""
+
+    def __init__(self, inner: Body, at: int, by: int) -> None:
+        self.length = inner.length
+        self._inner, self._at, self._by = inner, at, by
+
+    def __iter__(self) -> Iterator[bytes]:
+        offset = 0
+        for block in self._inner:
+            yield changed_byte(block, self._at - offset, self._by)
+            offset += len(block)
+
+    def sendable(self) -> None:
+        """Return nothing."""
+
+    def close(self) -> None:
+        """Close the true stream."""
+        self._inner.close()
+
+
+def changed_byte(block: bytes, at: int, by: int) -> bytes:
+    if not 0 <= at < len(block):
+        return block
+    return block[:at] + bytes([(block[at] + by) % 256]) + block[at + 1 :]
+
+
+def damaged(reply: Reply, at: int, by: int) -> Reply:
+    if isinstance(reply.body, bytes):
+        return replace(reply, body=changed_byte(reply.body, at, by))
+    return replace(reply, body=DamagedStream(reply.body, at, by))
 
 
 def is_xml(reply: Reply) -> bool:

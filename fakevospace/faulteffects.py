@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 from werkzeug.wrappers import Request
 
@@ -27,6 +26,7 @@ from fakevospace.faultactions import (
     NEED_CONNECTION,
     CappedListing,
     Cut,
+    DamagedBody,
     Delay,
     ExpiredCredential,
     FalseFailure,
@@ -52,6 +52,7 @@ from fakevospace.faultcalls import (
     Call,
     changed_paths,
     close_body,
+    damaged,
     digest_of,
     expired,
     has_body,
@@ -66,9 +67,6 @@ from fakevospace.jobs import JobKind, Phase
 from fakevospace.listingfaults import ListingHistory, capped, how_it_looks, lagging
 from fakevospace.refusals import Refusal
 from fakevospace.state import State
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 DIGEST_OF_OTHERS = base64.b64encode(hashlib.md5(b"other bytes").digest()).decode()
@@ -136,6 +134,8 @@ class Effects:
                 return with_digest(reply, f"md5={DIGEST_OF_OTHERS}")
             case MissingDigest():
                 return with_digest(reply, None)
+            case DamagedBody(at, by) if reply.status < 300:
+                return damaged(reply, at, by)
             case FalseFailure(code) if reply.status < 400:
                 close_body(reply)
                 return text_reply(code, "unexpected exception: fault injected")

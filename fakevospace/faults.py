@@ -22,6 +22,7 @@ from fakevospace.faultactions import (
     Action,
     CappedListing,
     Cut,
+    DamagedBody,
     Delay,
     ExpiredCredential,
     FalseFailure,
@@ -44,10 +45,10 @@ from fakevospace.faultactions import (
 )
 
 __all__ = [
-    "Action", "CappedListing", "Cut", "Delay", "ExpiredCredential", "Facts", "FalseFailure",
-    "FalseSuccess", "FaultPlan", "Hang", "LaggingListing", "LateCleanup", "MalformedXml",
-    "MissingDigest", "RangeIgnored", "RedirectLoop", "Reset", "Rule", "StaleListing", "Status",
-    "StuckJob", "Tally", "TornPut", "WrongDigest", "WrongLength",
+    "Action", "CappedListing", "Cut", "DamagedBody", "Delay", "ExpiredCredential", "Facts",
+    "FalseFailure", "FalseSuccess", "FaultPlan", "Hang", "LaggingListing", "LateCleanup",
+    "MalformedXml", "MissingDigest", "RangeIgnored", "RedirectLoop", "Reset", "Rule",
+    "StaleListing", "Status", "StuckJob", "Tally", "TornPut", "WrongDigest", "WrongLength",
 ]  # fmt: skip
 
 Span = tuple[int, int | None]

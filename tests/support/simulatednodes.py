@@ -36,13 +36,11 @@ class Lag:
     """A node whose document shows what was there before.
 
     Attributes:
-        node: the node; another of its name is shown at once.
         ours: the bytes that are not shown; others are shown at once.
         shown: what is shown instead.
         until_s: for how long, by the service's clock.
     """
 
-    node: Stored
     ours: bytes
     shown: Stored
     until_s: float

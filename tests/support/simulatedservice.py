@@ -57,7 +57,7 @@ class SimulatedService:
         self.in_flight: set[str] = set()  # where PUTs are under way
         self.longest: dict[str, int] = {}  # of the PUTs that were ever begun at a path
         self.lag_s = 0.0  # how long documents show the version that a PUT replaces from now on
-        self._lagging: dict[str, Lag] = {}
+        self._lagging: dict[Stored, Lag] = {}  # also under another name (R13)
         self._jobs: dict[str, tuple[str, str, MoveStatus]] = {}
         self._numbers = itertools.count(1)
         self.on_stored: Callable[[Arrival], None] = lambda arrival: None
@@ -75,8 +75,9 @@ class SimulatedService:
 
     def info(self, path: str) -> NodeInfo:
         """The node's document, which may lag."""
-        node, lag = self._find(path), self._lagging.get(path)
-        if lag is not None and lag.node is node and lag.ours is node.data:
+        node = self._find(path)
+        lag = self._lagging.get(node)
+        if lag is not None and lag.ours is node.data:
             node = lag.shown if self.now_s() < lag.until_s else node
         return self._document(path, node)
 
@@ -208,7 +209,7 @@ class SimulatedService:
         if self.lag_s and self.atomic and arrival.replaced:
             shown = replace(node, data=arrival.replaced, properties=dict(node.properties))
             until_s = self.now_s() + self.lag_s
-            self._lagging[arrival.path] = Lag(node, node.data, shown, until_s)
+            self._lagging[node] = Lag(node.data, shown, until_s)
         node.md5, node.date_ms = md5_of(arrival.data), self._stamp()
         self.on_stored(arrival)
 

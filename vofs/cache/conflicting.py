@@ -55,12 +55,14 @@ class Conflicting(Settling):
         """Nothing stands against its own name any more.
 
         Args:
-            trusted: what a power loss left of it may be sent there, too.
+            trusted: there is no node: what a power loss left of it may be sent there, too, and what
+                was not proved; there is nothing left to compare it with, or to spoil (R6).
         """
         with self.lock:
             self.state.apply(Event.RESOLVE)
             if trusted:
                 self._losses = self._index.losses
+                self.state.proved()
             self._upload_ended(None, keep_put=True)
 
     def send_over(self, seen: VersionToken) -> None:

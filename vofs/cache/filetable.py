@@ -10,6 +10,7 @@ import logging
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.filesinuse import FilesInUse
+from vofs.cache.rowchanges import delete_number
 from vofs.cache.rows import DamagedRow, FileRow
 from vofs.core import uris
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable, NodeExists
@@ -87,6 +88,24 @@ class FileTable(FilesInUse):
             self._disk.remove_data(stale.number)
             self.space.freed(stale.present_bytes)
         return self._load(stored)
+
+    def lose_name(self, file: CachedFile) -> bool:
+        """The node of a file is gone from the service, so a new file may have its name.
+
+        Whoever reads the old one goes on, as after an unlink.
+
+        Returns:
+            False when the name stays: what is written in the file makes its node again.
+        """
+        path = file.path
+        with self.changing_names(path):
+            writers = file.writing(self._clock.monotonic())[0]
+            if self.peek(path) is not file or file.is_dirty or writers:
+                return False
+            with self._index.transaction() as connection:
+                delete_number(connection, file.number)
+            self.detached(path)
+            return True
 
     def unsent_below(self, path: str) -> list[CachedFile]:
         """All dirty files at or below `path`."""

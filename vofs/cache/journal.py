@@ -9,7 +9,7 @@ version that was unlinked.
 What is committed right before the service is asked to change something reaches the disk itself, by
 a fully synchronous commit, and so does the end of a tombstone: a machine that loses its power then
 still knows what it had begun, and deletes nothing twice.  All other ends may be lost: the intent
-stands again, and looking finds that it is done (decision 0010).
+stands again, and looking finds that it is done (decision 0011).
 """
 
 from __future__ import annotations

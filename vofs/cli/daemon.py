@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 EXIT_LOST = 4
@@ -90,6 +92,13 @@ def detach_streams() -> None:
     for stream in range(3):
         os.dup2(null, stream)
     os.close(null)
+
+
+def take_descriptors() -> None:
+    """Have as many files open as the system allows: each with unsent changes keeps one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # then it is as many as before
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def below(path: Path, top: Path) -> bool:

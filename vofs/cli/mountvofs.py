@@ -86,6 +86,7 @@ def _serve(options: Namespace, mount_point: Path, word: daemon.Word) -> int:
     """Mount and serve until it is unmounted; gives its word as soon as the mount answers."""
     try:
         _start_log(options, in_foreground=options.foreground)
+        daemon.take_descriptors()
         with ExitStack() as stack:
             left = _mount(options, mount_point, word, stack)
     except StartError as exc:

@@ -113,7 +113,7 @@ class FileOperations:
         return handle
 
     def _made(self, node_path: str, mode: int) -> CachedFile | None:
-        """A new file, here alone; None when names changed while its container was looked at.
+        """A new file, here alone; None when names changed meanwhile: once more.
 
         Raises:
             NodeExists: there is one already, here or on the service.
@@ -127,9 +127,28 @@ class FileOperations:
             parts.tree.lookup(node_path)
         except NodeNotFound:
             parts.namespace.make_room(node_path)
-            with parts.namespace.making(node_path):
-                return parts.table.create_unless_changed(node_path, mode, seen)
+            try:
+                with parts.namespace.making(node_path):
+                    return parts.table.create_unless_changed(node_path, mode, seen)
+            except NodeExists:
+                if not self._has_lost_its_node(node_path):
+                    raise
+                return None
         raise NodeExists(node_path)
+
+    def _has_lost_its_node(self, node_path: str) -> bool:
+        """Whether somebody else deleted what is still open here: its name is free from now on.
+
+        Asked once more, because it may have been stored since its node was looked for.
+        """
+        file = self._parts.table.peek(node_path)
+        if file is None or file.is_dirty:
+            return False
+        try:
+            self._parts.tree.fresh(node_path)
+        except NodeNotFound:
+            return self._parts.table.lose_name(file)
+        return False
 
     def mknod(self, path: str, mode: int, device: int) -> None:
         """Only regular files: made, and sent as empty."""

@@ -17,6 +17,7 @@ from lxml import etree
 from fakevospace import Rule
 from fakevospace.faults import (
     CappedListing,
+    DamagedBody,
     Delay,
     ExpiredCredential,
     FalseFailure,
@@ -120,6 +121,22 @@ def test_wrong_and_missing_digest(both: Client) -> None:
     both.fake.faults.add(Rule(WrongDigest(), method="PUT"))
     answer = both.call("PUT", push(both), data=DATA)
     assert answer.status_code == 201 and answer.headers["Digest"] == found[0]
+
+
+def test_damaged_body(both: Client) -> None:
+    """Nothing but the bytes tells."""
+    both.fake.put("f", DATA)
+    url = pull(both)
+    both.fake.faults.add(Rule(DamagedBody(500, 2), method="GET", times=1))
+    answer, true = (both.call("GET", url) for _ in range(2))
+    assert answer.content == DATA[:500] + b"2" + DATA[501:]
+    assert true.content == DATA
+    told = [
+        one.headers.get(name) for one in (answer, true) for name in ("Digest", "Content-Length")
+    ]
+    assert told[:2] == told[2:]
+    both.fake.faults.add(Rule(DamagedBody(len(DATA)), method="GET"))
+    assert both.call("GET", url).content == DATA
 
 
 def test_stale_listing_is_the_first_one_that_the_rule_saw(both: Client) -> None:

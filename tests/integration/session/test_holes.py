@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from fakevospace import DamagedBody, Rule
 from tests.integration.session.conftest import Open
 from tests.support.damaging import Damaged, DamagingRemote
 from tests.support.faultyremote import FaultyRemote
@@ -127,6 +128,19 @@ def test_r06_damage_in_what_is_not_wanted_any_more(
     assert stage.stored("/f") == change.result(DATA)
 
 
+def test_r06_r13_damage_on_the_wire(stage: Stage, change: Change, expect_log: ExpectLog) -> None:
+    """The same by real replies, whose headers tell the true bytes."""
+    expect_log("downloaded once more")
+    stage.store("/f", DATA)
+    mount = stage.mount(close_wait_s=0.0)
+    damage = Rule(DamagedBody(5), method="GET", endpoint="bytes", times=1)
+    stage.service.fake.faults.add(damage)
+    edit(mount, change)
+    mount.wait_sent()
+    assert stage.stored("/f") == change.result(DATA)
+    stage.service.fake.faults.assert_all_acted()
+
+
 def test_r13_two_downloads_that_agree_are_sent(
     damaging: Callable[..., Stage], change: Change, expect_log: ExpectLog
 ) -> None:
@@ -207,6 +221,23 @@ def test_r06_r08_what_was_not_proved_is_not_after_a_kill_either(
     mount = stage.mount()
     mount.wait_sent()
     assert stage.stored("/f") == CHANGES["in place"].result(DATA)
+
+
+def test_r06_r11_what_cannot_be_proved_any_more_is_created_again(
+    stage: Stage, change: Change
+) -> None:
+    """All of it is here, what it was changed in was deleted elsewhere: nothing can be spoilt."""
+    stage.store("/f", DATA)
+    mount = stage.mount(threads=False, close_wait_s=0.0)
+    handle = mount.open("/f", os.O_RDWR)
+    change.make(mount, handle)
+    wanted = change.result(DATA)
+    assert mount.call("read", handle, len(wanted), 0) == wanted
+    stage.service.fake.delete(stage.path("/f"))
+    mount.close(handle)
+    mount.start()
+    mount.wait_sent()
+    assert stage.stored("/f") == wanted
 
 
 @pytest.mark.promise("Reading", "Damaged in a changed file")

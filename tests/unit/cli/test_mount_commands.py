@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
 
 from vofs.cli import mounts
 from vofs.cli.arguments import MEANT_FOR_MOUNT, parse
-from vofs.cli.daemon import Word, below
+from vofs.cli.daemon import Word, below, take_descriptors
 from vofs.core.errors import MountUnusable, UsageError
 
 
@@ -180,3 +181,14 @@ def test_how_reads_wait_and_run_ahead() -> None:
     assert (usual.strict_timeout, usual.prefetch) == (False, "on")
     other = parse(["-o", "strict_timeout,prefetch=off", "vault:me", "/m"])
     assert (other.strict_timeout, other.prefetch) == (True, "off")
+
+
+def test_the_daemon_takes_as_many_open_files_as_the_system_allows() -> None:
+    """Each file with unsent changes keeps one open."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), most))
+    try:
+        take_descriptors()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))

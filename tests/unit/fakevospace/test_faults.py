@@ -16,6 +16,7 @@ from fakevospace.faults import (
     Action,
     CappedListing,
     Cut,
+    DamagedBody,
     Delay,
     ExpiredCredential,
     Facts,
@@ -217,9 +218,9 @@ def test_what_a_front_cannot_do_is_refused_at_once() -> None:
 
 EXAMPLES: list[Action] = [
     Status(503, 7, "x", True), Delay(1.5), Hang(3), Reset(), Cut(9), WrongLength(-1), WrongDigest(),
-    MissingDigest(), RangeIgnored(), StaleListing(), CappedListing(5), LaggingListing(2.0),
-    MalformedXml(), StuckJob("PENDING"), TornPut(502), LateCleanup(None, 1.0), FalseFailure(),
-    FalseSuccess(), ExpiredCredential(), RedirectLoop(301),
+    MissingDigest(), DamagedBody(3, -1), RangeIgnored(), StaleListing(), CappedListing(5),
+    LaggingListing(2.0), MalformedXml(), StuckJob("PENDING"), TornPut(502), LateCleanup(None, 1.0),
+    FalseFailure(), FalseSuccess(), ExpiredCredential(), RedirectLoop(301),
 ]  # fmt: skip
 
 
