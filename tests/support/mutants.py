@@ -229,6 +229,14 @@ MUTANTS = (
         (f"{SESSION}/test_promises.py::test_fsync_brings_data_and_index_to_the_disk",),
     ),
     Mutant(
+        "fsync leaves the name of a data file in memory",
+        "cache/filecore.py",
+        "            self._disk.sync_names()\n",
+        "",
+        (f"{SESSION}/test_durability.py"
+         "::test_r18_fsync_of_a_file_that_was_cut_under_its_upload",),
+    ),
+    Mutant(
         "put_started is committed without the data",
         "cache/sending.py",
         "            self.sync_data()\n",

@@ -194,7 +194,7 @@ class CachedFile(Proving, Conflicting):
         trial.truncated(size)
         if size == 0:  # nothing is left of what a power loss may have spoilt
             self._losses, self._sync_failed = self._index.losses, False
-        self._index.save(self._row(trial))
+        self._store(self._row(trial))
         return trial
 
     def _has_been_cut(self, trial: FileState) -> None:

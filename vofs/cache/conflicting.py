@@ -75,7 +75,7 @@ class Conflicting(Settling):
             trial = deepcopy(self.state)
             trial.resolved(seen)
             row = replace(self._row(trial), whole=True, spans=(), error="", attempts=0)
-            self._index.save(row)
+            self._store(row)
             self._is_as(trial, row)
             self.confirmed_at = self._clock.monotonic()
 
@@ -95,6 +95,7 @@ class Conflicting(Settling):
                 self._row(trial), whole=True, spans=(), error="", attempts=0, put=None,
                 losses=self._index.losses,
             )  # fmt: skip
+            self._row_promises = True
             self._index.save_as(row, path)
             self._name_is_durable = False
             self._is_as(trial, row)

@@ -228,9 +228,8 @@ class Evictable(FileCore):
             return
         dirty = tuple((start, end, True) for start, end in self.state.dirty)
         row = replace(self._row(), whole=False, spans=dirty, present_bytes=0)
-        self._index.save(row, durable=self.state.is_dirty)
-        self._row_whole = self._row_promises = False
-        self._row_bytes = 0
+        self._store(row, durable=self.state.is_dirty)
+        self._row_whole = False
 
     def _punch(self, runs: list[Span]) -> None:
         """Free what the runs take; where holes cannot be punched, at least what lies at the end."""

@@ -79,7 +79,7 @@ class FileCore:
         self._sync_failed = False  # the kernel tells it once, and then calls lost pages clean
         self._row_dirty = self.state.is_dirty
         self._row_whole = row.whole
-        self._row_promises = row.whole or any(not dirty for _, _, dirty in row.spans)
+        self._row_promises = row.promises
         self._row_bytes = row.present_bytes
         self._charged = 0
 
@@ -218,10 +218,15 @@ class FileCore:
             self._row_whole = whole
         elif not self.state.is_dirty:
             self._row_whole = self.state.is_sound
-        row = self._row()
+        self._store(self._row(), durable=durable)
+        self._row_dirty = self.state.is_dirty
+
+    def _store(self, row: FileRow, *, durable: bool = False) -> None:
+        """Commit `row`: from before that on it may promise what it says to be here (R12)."""
+        self._row_promises = self._row_promises or row.promises
         if self._index.save(row, durable=durable):
             self._row_bytes = row.present_bytes
-        self._row_dirty, self._row_promises = self.state.is_dirty, bool(self.state.present)
+        self._row_promises = row.promises
 
     def _row(self, state: FileState | None = None) -> FileRow:
         """The row for `state`, by default the present one."""
@@ -281,6 +286,7 @@ class FileCore:
                 self.state = trial
                 return
             row = self._row(trial)
+            self._row_promises = self._row_promises or row.promises
             self._index.restore(row)
             self.state, self._row_bytes = trial, row.present_bytes
             self._row_dirty = self.state.is_dirty

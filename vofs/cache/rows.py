@@ -63,6 +63,11 @@ class FileRow:
     present_bytes: int = 0
     used_at: int = 0
 
+    @property
+    def promises(self) -> bool:
+        """Whether it says of any clean byte that it is in the data file (R12)."""
+        return self.whole or any(not dirty for _, _, dirty in self.spans)
+
 
 @dataclass(frozen=True, slots=True)
 class DamagedRow:

@@ -2,15 +2,15 @@
 
 Listings in flight are the trap (R16): a listing begun before a local change must not undo it.
 Every confirmed local change gets a number; a listing carries the number at its start, younger
-changes override what it says, and they retire with a listing begun after them.
+changes override what it says.  They retire with a listing begun after them, or, where nobody lists,
+minutes later, when no question that is older is still under way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
 
 from vofs.cache.clock import Clock
 from vofs.core import uris
@@ -18,9 +18,11 @@ from vofs.core.attributes import version_token
 from vofs.core.errors import NodeNotFound
 from vofs.core.nodes import NodeInfo, NodeKind, VersionToken
 from vofs.locks import Level, OrderedLock
-from vofs.mount.sightings import NEVER, Known, Load
+from vofs.mount.pathmemory import PathMemory
+from vofs.mount.sightings import NEVER, Change, Known, Load
 
 PAGE_NODES = 1000  # what services list at a time: so much of a listing is one request
+KEPT_S = 300.0  # how long what is not believed any more is kept, at least
 SINGLY = 3  # nodes that are asked for one by one however short the listing is
 
 
@@ -37,12 +39,42 @@ class KnownNodes:
         self._clock = clock
         self._attr_ttl_s, self._negative_ttl_s = attr_ttl_s, negative_ttl_s
         self._lock = OrderedLock(Level.TREE)
-        self._nodes: dict[str, Known] = {}
-        self._missing: dict[str, float] = {}
-        self._listings: dict[str, tuple[set[str], float]] = {}
-        self._singly: dict[str, tuple[int, float]] = {}
+        kept_s = max(attr_ttl_s, KEPT_S)  # what is believed no longer may still be as it was
+        self._nodes = PathMemory[Known](lambda known: self._age(known.since) >= kept_s)
+        self._missing = PathMemory[float](lambda at: self._age(at) >= negative_ttl_s)
+        self._listings = PathMemory[tuple[set[str], float]](
+            lambda listing: self._age(listing[1]) >= kept_s
+        )
+        self._singly = PathMemory[tuple[int, float]](lambda asked: self._age(asked[1]) >= kept_s)
         self._sequence = 0
-        self._changes: dict[str, dict[str, tuple[int, bool]]] = {}
+        self._changes = PathMemory[Change](self._overrides_nothing)
+        self._asking: dict[
+            int, int
+        ] = {}  # questions under way: sequence at their start -> how many
+        self._loading: dict[str, Load] = {}
+
+    def _age(self, since: float) -> float:
+        return self._clock.monotonic() - since
+
+    def _overrides_nothing(self, change: Change) -> bool:
+        """Whether no answer that is older than `change` can still come (R16)."""
+        began = [*self._asking, *(load.sequence for load in self._loading.values())]
+        is_settled = change.sequence <= min(began, default=self._sequence)
+        return is_settled and self._age(change.at) >= KEPT_S
+
+    @contextmanager
+    def _question(self) -> Iterator[int]:
+        """The service is asked meanwhile; yields the number of the last change before."""
+        with self._lock:
+            started = self._sequence
+            self._asking[started] = self._asking.get(started, 0) + 1
+        try:
+            yield started
+        finally:
+            with self._lock:
+                self._asking[started] -= 1
+                if not self._asking[started]:
+                    del self._asking[started]
 
     def remembered(self, path: str) -> NodeInfo | None:
         """The node at `path` if it is known without asking, else None.
@@ -121,8 +153,8 @@ class KnownNodes:
 
     def _override(self, path: str, started: int) -> bool | None:
         """What a change younger than `started` says of `path`: present, absent, or nothing."""
-        change = self._changes.get(uris.parent_of(path), {}).get(uris.name_of(path))
-        return None if change is None or change[0] <= started else change[1]
+        change = self._changes.get(path)
+        return None if change is None or change.sequence <= started else change.present
 
     def _known_children(self, path: str) -> list[NodeInfo] | None:
         """The children from memory, or None when they are not all known and fresh.  Lock held."""
@@ -149,8 +181,10 @@ class KnownNodes:
     def _without_gone(self, path: str, nodes: dict[str, NodeInfo]) -> dict[str, NodeInfo]:
         """`nodes` but for those whose last change of ours took them away."""
         with self._lock:
-            gone = {name for name, (_, there) in self._changes.get(path, {}).items() if not there}
-        return {name: node for name, node in nodes.items() if name not in gone}
+            gone = {child for child, change in self._changes.children(path) if not change.present}
+        return {
+            name: node for name, node in nodes.items() if uris.child_path(path, name) not in gone
+        }
 
     def _take_listing(
         self, path: str, nodes: list[NodeInfo], load: Load
@@ -162,12 +196,12 @@ class KnownNodes:
         """
         now = self._clock.monotonic()
         with self._lock:
-            changes = self._changes.pop(path, {})
-            younger = {
-                name: change for name, change in changes.items() if change[0] > load.sequence
-            }
-            if younger:
-                self._changes[path] = younger
+            younger = {}
+            for child, change in list(self._changes.children(path)):
+                if change.sequence > load.sequence:
+                    younger[uris.name_of(child)] = change.present
+                else:
+                    self._changes.pop(child)
             names = {node.name for node in nodes if node.name not in younger}
             for node in nodes:
                 if node.name in names:
@@ -175,7 +209,7 @@ class KnownNodes:
                         node, now, load.told_at(node, self._nodes.get(node.path))
                     )
                     self._missing.pop(node.path, None)
-            present = {name for name, (_, is_present) in younger.items() if is_present}
+            present = {name for name, is_present in younger.items() if is_present}
             self._listings[path] = names | present, now
             self._singly.pop(path, None)
             unknown = [name for name in present if uris.child_path(path, name) not in self._nodes]
@@ -221,7 +255,7 @@ class KnownNodes:
         """Number a change and correct the listing.  Lock held."""
         parent, name = uris.parent_of(path), uris.name_of(path)
         self._sequence += 1
-        self._changes.setdefault(parent, {})[name] = self._sequence, present
+        self._changes[path] = Change(self._sequence, present, self._clock.monotonic())
         names, _ = self._listings.get(parent, (set(), 0.0))
         (names.add if present else names.discard)(name)
 
@@ -256,13 +290,7 @@ class KnownNodes:
         self._missing.pop(path, None)
         if known is not None and known.node.kind is not NodeKind.CONTAINER:
             return
-        memories: tuple[dict[str, Any], ...] = (
-            self._nodes,
-            self._missing,
-            self._listings,
-            self._singly,
-            self._changes,
-        )
-        for memory in memories:
-            for stale in [other for other in memory if uris.is_below(other, path)]:
-                del memory[stale]
+        self._listings.pop(path)
+        self._singly.pop(path)
+        for memory in (self._nodes, self._missing, self._listings, self._singly, self._changes):
+            memory.drop_below(path)

@@ -32,6 +32,21 @@ class Known:
     asked_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a change of ours made of a name.
+
+    Attributes:
+        sequence: its number.
+        present: whether the name is there since.
+        at: when it was confirmed, monotonic seconds.
+    """
+
+    sequence: int
+    present: bool
+    at: float
+
+
 @dataclass(slots=True)
 class Load:
     """One listing under way, shared by all who want it.

@@ -68,7 +68,6 @@ class Tree(KnownNodes):
         self._remote, self._table, self._tombstones = remote, table, tombstones
         self._lags = remote.capabilities.listing_lags
         self._places, self._timeout_s = places, timeout_s
-        self._loading: dict[str, Load] = {}
 
     # -- looking up -----------------------------------------------------------------------------
 
@@ -114,26 +113,25 @@ class Tree(KnownNodes):
         """
         while True:
             asked_at = self._clock.monotonic()
-            with self._lock:
-                started = self._sequence
-            try:
-                with nullcontext() if unnoticed else self._places.place(path):
-                    node = self._remote.get_node(path)
-            except NodeNotFound:
+            with self._question() as started:
+                try:
+                    with nullcontext() if unnoticed else self._places.place(path):
+                        node = self._remote.get_node(path)
+                except NodeNotFound:
+                    with self._lock:
+                        if self._override(path, started) is not True:
+                            self._forget(path)
+                            self._missing[path] = self._clock.monotonic()
+                            raise
+                    continue
                 with self._lock:
-                    if self._override(path, started) is not True:
-                        self._forget(path)
-                        self._missing[path] = self._clock.monotonic()
-                        raise
-                continue
-            with self._lock:
-                younger = self._override(path, started)
-                if younger is False:
-                    raise NodeNotFound(path)
-                if younger is None:
-                    self._nodes[path] = Known(node, self._clock.monotonic(), asked_at)
-                    self._missing.pop(path, None)
-                    return node
+                    younger = self._override(path, started)
+                    if younger is False:
+                        raise NodeNotFound(path)
+                    if younger is None:
+                        self._nodes[path] = Known(node, self._clock.monotonic(), asked_at)
+                        self._missing.pop(path, None)
+                        return node
 
     def found_again(self, path: str) -> NodeInfo | None:
         """The node at `path`, not older than the time to live, for nobody who waits; None: none.

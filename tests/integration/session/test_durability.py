@@ -26,7 +26,8 @@ AFTERWARDS = (
     "of an earlier mount",
     "its last changes may be lost with the power",
     "cannot be read, it is set aside",
-    "is not sent yet: killed",
+    "is not sent yet",
+    "cached copy of .* is damaged; it is fetched again",
     "stay in .* for the next mount",
     "could not be saved",
     "in disorder",
@@ -217,3 +218,71 @@ def test_r05_what_nobody_synced_is_neither_served_nor_sent_over_a_node(
     assert found["f"] == found["read"] == OLD
     assert found["other"] == b"synced" + OLD[6:]
     assert found.keys() - {"f.recovered", "new"} == {"f", "read", "other"}
+
+
+@pytest.mark.parametrize("cut", PowerCut)
+def test_r18_fsync_of_a_file_that_was_cut_under_its_upload(
+    open_stage: Open, expect_log: ExpectLog, cut: PowerCut
+) -> None:
+    """R3, R18: the upload keeps the old data file; the new one's name is on the disk, too."""
+    expect_log(MACHINE)
+    expect_log("of an earlier mount")
+    expect_log("is not sent yet: killed", count=None)
+    expect_log("stay in .* for the next mount")
+    stage = open_stage("vault", close_wait_s=0.0)
+    mount = stage.mount(boot_id="first")
+    handle = mount.create("/f")
+    mount.write(handle, 100 * NEW)  # more than an upload reads at once
+    half = stage.remote.hold("put_body")
+    mount.call("flush", handle)
+    half.wait_until_reached()
+    mount.call("truncate", None, 6000, handle)
+    mount.write(handle, b"after the cut", 6000)
+    mount.call("fsync", handle, 0)
+    cut_power(stage, cut)
+    half.open()
+    stage.reopen(boot_id="second").wait_sent()
+    assert content(stage) == {"f": NEW[:6000] + b"after the cut"}
+
+
+@pytest.mark.parametrize("cut", [PowerCut.ALL, PowerCut.PAGES])
+def test_r05_a_power_loss_at_any_change_leaves_one_version_or_the_other(
+    stage: Stage, cut: PowerCut
+) -> None:
+    """R2, R5: from the first change to the clean stop; /f holds theirs or all of ours."""
+    for number in itertools.count(1):
+        stage.store("/f", OLD)
+        mount = stage.mount(threads=False, boot_id=f"boot {number}", close_wait_s=0.0)
+        reached = cut_during_a_life(stage, mount, cut, number)
+        assert stage.stored("/f") in (OLD, NEW), f"change {number}"
+        if not reached:
+            assert number > 5
+            assert stage.stored("/f") == NEW
+            return
+
+
+def cut_during_a_life(stage: Stage, mount: Mounted, cut: PowerCut, number: int) -> bool:
+    """Change /f, send it, unmount; cut the power after that change of the disk; mount again."""
+    cut_there = False
+
+    def act() -> None:
+        nonlocal cut_there
+        cut_there = True
+        stage.lose_power(cut)
+
+    stage.changes.plan(DiskFault(number, after=act))
+    with allowing("", when=lambda: cut_there):
+        try:
+            mount.call("release", change(mount))
+            mount.step()
+        except OSError:
+            assert cut_there
+        mount.stop()
+    if cut_there:
+        with allowing(*AFTERWARDS):
+            again = stage.reopen(boot_id=f"boot {number} and a half", close_wait_s=0.0)
+            again.wait_for(lambda: all_settled(again), "uploads end")
+            shown = again.get("/f")
+            again.leave()
+        assert shown == stage.stored("/f")
+    return cut_there

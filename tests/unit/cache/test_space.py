@@ -18,7 +18,7 @@ from vofs.cache.disk import Disk
 from vofs.cache.filetable import FileTable
 from vofs.cache.space import BATCH, Need
 from vofs.core.contentcheck import Verdict
-from vofs.core.errors import CacheFull, NodeBusy, RemoteUnavailable, UploadFailed
+from vofs.core.errors import CacheDamaged, CacheFull, NodeBusy, RemoteUnavailable, UploadFailed
 from vofs.core.eviction import BLOCK
 from vofs.core.lifecycle import Event
 from vofs.core.nodes import VersionToken
@@ -149,6 +149,31 @@ def test_present_shrinks_in_the_index_before_the_hole_is_punched(parts: Parts) -
     assert later.gaps == [(0, 3 * BLOCK)]
     assert later.read(3 * BLOCK, 9) == content()[3 * BLOCK : 3 * BLOCK + 9]
     later.close()
+
+
+def test_r12_a_row_that_a_failed_truncation_left_promises_nothing_that_is_evicted(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row of the cut file was committed; the cut failed, and so did putting the row right."""
+    with table_of(parts, 1 << 30) as table:
+        file = table.acquire("/f", token(), 1)
+        fetch(file, 0, SIZE - BLOCK)
+        file.evict(range(1))
+
+        def fail(*_: object, **__: object) -> None:
+            raise CacheDamaged("the disk failed")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(file._data, "truncate", fail)
+            patch.setattr(file, "_save", fail)
+            with pytest.raises(CacheDamaged):
+                file.truncate(SIZE - BLOCK // 2)
+        file.confirm(parts.clock.monotonic())
+        assert file.evict(range(1, 3)) == 2 * BLOCK
+        killed = parts.again("/f")
+        assert killed.read(BLOCK, 2 * BLOCK) is None
+        killed.close()
+        table.release(file)
 
 
 def test_eviction_of_a_file_read_through_costs_one_commit(parts: Parts) -> None:

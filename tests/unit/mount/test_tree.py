@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sessions import HeldAt, ManualClock, together
+from tests.support.sessions import Background, HeldAt, ManualClock, together
 from vofs import locks
 from vofs.cache.disk import Disk
 from vofs.cache.filetable import FileTable
@@ -316,3 +316,33 @@ def test_a_rename_of_what_is_not_known_is_asked_for(place: Place) -> None:
         place.tree.lookup("/f")
     assert place.tree.lookup("/g").length == 5
     assert place.asked() == ["get /g"]
+
+
+def test_what_is_remembered_does_not_grow_with_time(place: Place) -> None:
+    """A mount that lives for weeks sees more names than fit into memory."""
+    for number in range(1000):
+        place.remote.add(f"/f{number}", 5)
+        place.tree.lookup(f"/f{number}")
+        place.tree.removed(f"/f{number}")
+        with pytest.raises(NodeNotFound):
+            place.tree.lookup(f"/missing{number}")
+        place.tree.appeared(f"/d{number}/f")
+        place.clock.advance(10.0)
+    tree = place.tree
+    for memory in (tree._nodes, tree._missing, tree._changes, tree._listings, tree._singly):
+        assert len(memory) < 100
+
+
+def test_r16_a_change_stays_as_long_as_an_older_listing_may_come(place: Place) -> None:
+    """However long that takes, and whatever else is changed meanwhile."""
+    place.remote.add("/f", 5)
+    place.tree.lookup("/")
+    place.remote.hold = hold = HeldAt()
+    listing = Background(lambda: place.names("/"))
+    hold.wait_until_reached()
+    place.tree.removed("/f")
+    for number in range(100):
+        place.clock.advance(100.0)
+        place.tree.removed(f"/d/{number}")
+    hold.open()
+    assert listing.result() == []
