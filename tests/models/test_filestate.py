@@ -245,6 +245,17 @@ class FileStateMachine(RuleBasedStateMachine):
 TestFileState = FileStateMachine.TestCase
 
 
+def test_what_a_download_brings_from_beyond_the_lowest_size_is_not_accepted() -> None:
+    """Right as designed: cut and extended, a file reads zeros, not what the service still holds."""
+    state = FileState(VersionToken(100, "ab" * 16), 100)
+    (claim,) = state.claim(0, 100)
+    state.truncated(10)
+    assert state.acceptable(claim, 0, 100) == [(0, 10)]
+    state.truncated(60)
+    assert state.acceptable(claim, 0, 100) == [(0, 10)]
+    state.check_invariants()
+
+
 def test_every_state_is_reachable_and_nothing_else_is_allowed() -> None:
     """A table gives event x state; anything else raises IllegalTransition."""
     reached = {Upload.IDLE} | set(TRANSITIONS.values())
