@@ -64,6 +64,7 @@ class Calls(Core):
         done: Callable[[object], None],
         what: str,
         locks_left: int,
+        expects: tuple[int, ...] = (),
     ) -> None:
         def failed(number: int) -> None:
             handle.busy = False
@@ -72,7 +73,7 @@ class Calls(Core):
         gone = any(file is handle.file for file in self.deleted.values())  # with what is not here
         self.call(
             f"{what} {handle.name}", job, done, failed, locks_left=locks_left,
-            expects=(errno.ESTALE,) if gone else (),
+            expects=(*expects, errno.ESTALE) if gone else expects,
         )  # fmt: skip
 
     def _hide(self, name: str, file: Expected) -> None:

@@ -124,6 +124,7 @@ class Core:
         self.naming = False  # a call that changes or looks up names is under way
         self.damaged = False  # bytes were, or will be, damaged on their way to us
         self.disturbed = False  # since the last settling something happened that excuses errors
+        self.sync_may_have_failed = False  # then fsync goes on to fail (R18)
         self.records: list[logging.LogRecord] = []
         self.caches = 0
         self._fill = itertools.count(1)

@@ -15,6 +15,7 @@ from tests.support.machine.core import (
     ModelError,
     shown,
 )
+from tests.support.machine.doubts import Possible
 from tests.support.machine.naming import Naming
 from tests.support.machine.programs import Programs
 from tests.support.machine.world import Happenings
@@ -157,7 +158,10 @@ class Judge(Programs, Naming, Happenings):
         if data is LOST and file is not None:  # kept and listed, but nobody can read all of it
             file.rival = False
             del self.names[name]
-            self.doubts.add({name: file})
+            worlds: list[Possible] = [{name: file}]
+            if self.service.atomic:  # a node that lags may have shown another's version
+                worlds += [{name: other} for other in self.bound[name] if other is not file]
+            self.doubts.add(*worlds)
             return
         there = None if node is None else node.data
         if file is None:
@@ -176,15 +180,16 @@ class Judge(Programs, Naming, Happenings):
             raise ModelError(f"{name}: read {shown(data)}, there {shown(there)}")
 
     def _is_kept_in_conflict(self, name: str, file: Expected, there: bytes | None) -> bool:
-        """Ours is kept, dirty and listed, and theirs is untouched, while a handle is open."""
+        """Ours is kept, dirty and listed, and theirs is untouched, while a handle is open.
+
+        There may also be what was sent over theirs, by a PUT that had looked before (R11).
+        """
         assert self.session is not None
         named = [f for f in self.session.files if f.path == ROOT + name and not f.is_detached]
         known = file.rival or file.challenged is not None or name in self.partial
-        if (
-            not known
-            or [f.upload_state for f in named] != [Upload.CONFLICT]
-            or there not in self.foreign
-        ):
+        if not known or [f.upload_state for f in named] != [Upload.CONFLICT] or there is None:
+            return False
+        if there not in self.foreign and not (self.service.atomic and file.was(there)):
             return False
         theirs = Expected(there)
         self.bound[name].append(theirs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 
@@ -230,6 +231,11 @@ class Programs(Calls):
             handle.busy = False
 
         self._handle_call(
-            handle, lambda: self.fuse("fsync", handle.number, 0), free, "fsync", locks_left
+            handle,
+            lambda: self.fuse("fsync", handle.number, 0),
+            free,
+            "fsync",
+            locks_left,
+            (errno.EIO,) if self.sync_may_have_failed else (),
         )
         return True

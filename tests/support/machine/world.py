@@ -7,6 +7,7 @@ import shutil
 from tests.support.expected import Expected, State
 from tests.support.faultydisk import ASIDE, COMMIT, CREATE, REMOVE, SYNC, TRUNCATE, WRITE, DiskFault
 from tests.support.machine.core import ATTR_TTL_S, NAMES, ROOT, TIMEOUT_S, Core, ModelError, shown
+from tests.support.machine.doubts import Possible
 from tests.support.simulated import Fault
 from tests.support.simulatednodes import Arrival
 from vofs.core.errors import CacheDamaged, CacheFull, VofsError
@@ -61,6 +62,7 @@ class Happenings(Core):
             raise error
 
         name = CHANGES[which % len(CHANGES)]
+        self.sync_may_have_failed |= name == SYNC
         midway = which % len(CHANGES) == 2
         self.disk.heal()
         self.disk.plan(
@@ -118,7 +120,14 @@ class Happenings(Core):
             if not file.rival:
                 self.partial.add(name)  # ours may have arrived, and be gone with its clean bytes
             del self.names[name]
-            self.doubts.add({name: file}, {name: theirs})
+            worlds: list[Possible] = [{name: file}, {name: theirs}]
+            if file.rival and self.service.atomic:
+                # A PUT that had looked before theirs came replaces it, unnoticed (R11).  What is
+                # sent next meets theirs again where node documents lag: a conflict, kept aside.
+                older = Expected(*file.ever)
+                self.bound[name].append(older)
+                worlds.append({name: older})
+            self.doubts.add(*worlds)
         return True
 
     def arrived(self, arrival: Arrival) -> None:
