@@ -16,7 +16,6 @@ ENOSPC and EDQUOT of the local file system become `CacheFull`, other failures `C
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import itertools
 import logging
 import os
@@ -25,14 +24,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vofs.cache.ballast import BALLAST_BYTES, Ballast
+from vofs.cache.cachelock import take_lock
 from vofs.cache.clock import Clock
 from vofs.cache.datafile import DataFile, local_errors
 from vofs.cache.filesystem import type_of
 from vofs.cache.index import Index
 from vofs.core.errors import CacheFull, MountUnusable
-
-LOCK_POLL_S = 0.05
-BALLAST, BALLAST_BYTES = "ballast", 4 << 20
 
 log = logging.getLogger(__name__)
 SET_ASIDE, MOVING = "set-aside-", ".moving"
@@ -56,7 +54,6 @@ class Disk:
         self.root = root
         self._min_free_bytes = min_free_bytes
         self._lock_fd: int | None = None
-        self._has_ballast = False
         try:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -65,6 +62,7 @@ class Disk:
         try:
             self._check_ours()
             self._data_fd = self._open_below("data")
+            self._ballast = Ballast(self._root_fd)
         except BaseException:
             os.close(self._root_fd)
             raise
@@ -95,25 +93,7 @@ class Disk:
         Raises:
             MountUnusable: another process still holds it after `timeout_s` seconds.
         """
-        descriptor = os.open(
-            "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600,
-            dir_fd=self._root_fd,
-        )  # fmt: skip
-        deadline = clock.monotonic() + timeout_s
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if clock.monotonic() >= deadline:
-                    os.close(descriptor)
-                    raise MountUnusable(
-                        f"cache {self.root} is in use by another mount:"
-                        " unmount that one, or give another --cache-dir"
-                    ) from None
-                clock.sleep(LOCK_POLL_S)
-            else:
-                self._lock_fd = descriptor
-                return
+        self._lock_fd = take_lock(self.root, self._root_fd, clock, timeout_s)
 
     def open_index(self, identity: str) -> Index:
         """The index of this cache, made when missing; see `Index` for what it raises."""
@@ -273,30 +253,16 @@ class Disk:
         return type_of(self._root_fd)
 
     def hold_ballast(self) -> None:
-        """R21: keep 4 MiB for the moment when the disk is full; without room for it, nothing.
-
-        Never out of the space that is to stay free.
-        """
-        if self._has_ballast or self.missing_room(2 * BALLAST_BYTES) > 0:
-            return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        with suppress(OSError):
-            descriptor = os.open(BALLAST, flags, 0o600, dir_fd=self._root_fd)
-            try:
-                os.posix_fallocate(descriptor, 0, BALLAST_BYTES)
-                self._has_ballast = True
-            finally:
-                os.close(descriptor)
+        """R21: keep some room for the index, but never out of the space that is to stay free."""
+        if self.missing_room(2 * BALLAST_BYTES) <= 0:
+            self._ballast.hold()
 
     def drop_ballast(self) -> bool:
         """The disk is full: make room for the index; returns whether there was any to make."""
-        self._has_ballast = False
-        try:
-            os.unlink(BALLAST, dir_fd=self._root_fd)
-        except OSError:
-            return False
-        log.warning("no room below %s: what was accepted is kept, nothing more fits", self.root)
-        return True
+        dropped = self._ballast.drop()
+        if dropped:
+            log.warning("no room below %s: what was accepted is kept, nothing more fits", self.root)
+        return dropped
 
     def require_room(self, size_bytes: int) -> None:
         """Make sure that `size_bytes` more may be stored.
