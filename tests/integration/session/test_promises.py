@@ -265,7 +265,9 @@ def test_changes_of_names_are_synchronous(stage: Stage) -> None:
 def test_rename_replaces(stage: Stage) -> None:
     """Over an existing file, the old one is moved aside, the new one moved in, the old one
     deleted; a crash between any two steps loses neither. Another client may miss the name for a
-    moment between the first two. Whoever has the replaced file open goes on reading it."""
+    moment between the first two. Whoever has the replaced file open goes on reading it. That one
+    libfuse unlinks first: a machine that stops between its two calls, for a fifth of a second, and
+    is then killed has the new file under its old name, and nothing under the other."""
     stage.store("/a", b"source")
     stage.store("/b", b"target")
     mount = stage.mount()

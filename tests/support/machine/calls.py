@@ -29,10 +29,22 @@ class Calls(Core):
         after: Possible | None = None,
         *,
         failed: Callable[[int], None] = nothing,
+        halfway: Callable[[], list[Possible]] = list,
         locks_left: int = 0,
         expects: tuple[int, ...] = (),
     ) -> None:
-        """A call that uses names; with `before` and `after`, one that changes what they mean."""
+        """A call that uses names; with `before` and `after`, one that changes what they mean.
+
+        Args:
+            what: for messages.
+            job: the call.
+            done: called with its result.
+            before, after: what the names it changes mean before it, and after it.
+            failed: called with its errno.
+            halfway: what else they may mean when it is killed now.
+            locks_left: see `do_run`.
+            expects: errors that are right although nothing was wrong.
+        """
         self.naming = True
 
         def named(value: object) -> None:
@@ -43,7 +55,7 @@ class Calls(Core):
             if before is not None and after is not None:
                 for name in before:
                     self.names.pop(name, None)
-                self.doubts.add(before, after)
+                self.doubts.add(before, after, *halfway())
 
         def not_named(number: int) -> None:
             self.naming = False

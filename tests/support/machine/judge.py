@@ -169,6 +169,10 @@ class Judge(Programs, Naming, Happenings):
             if data is not None or (there is not None and not waits):  # whose bytes it lacks (R9)
                 raise ModelError(f"{name} is gone; read: {shown(data)}, there: {shown(there)}")
             self.partial.discard(name)
+            if there in self.foreign:  # it is seen once the unlinked file is closed
+                theirs = Expected(there)
+                self.bound[name].append(theirs)
+                self.doubts.add({name: None}, {name: theirs})
             return
         if data is None or not file.may_be(data):
             raise ModelError(f"{name}: read {shown(data)}, not {list(map(shown, file.now))}")

@@ -8,6 +8,8 @@ import os
 from tests.support.expected import Expected
 from tests.support.machine.calls import MOST_HANDLES, Calls
 from tests.support.machine.core import NAMES, ModelError, shown
+from tests.support.machine.doubts import Possible
+from vofs.cache.tombstones import GRACE_S
 
 
 class Naming(Calls):
@@ -103,11 +105,14 @@ class Naming(Calls):
             file.may_replace |= self.recently_hidden[destination].ever
         self.bound[destination].append(file)
 
+        hidden_at: list[float] = []
+
         def rename() -> None:
             if replaced is None or not replaced.handles:
                 self.fuse("rename", source, destination)
                 return
             self._hide(destination, replaced)
+            hidden_at.append(self.stage.monotonic())
             try:
                 self.fuse("rename", source, destination)
             finally:
@@ -128,10 +133,15 @@ class Naming(Calls):
             else:
                 self.names[destination] = self.names.pop(source)
 
+        def halfway() -> list[Possible]:
+            """libfuse's two calls took so long that the first was an unlink (decision 0005)."""
+            late = hidden_at and self.stage.monotonic() - hidden_at[0] >= GRACE_S
+            return [{source: file, destination: None}] if late else []
+
         self._name_call(
             f"rename {source} {destination}", rename, renamed,
             {source: file, destination: replaced}, {source: None, destination: file},
-            locks_left=locks_left,
+            halfway=halfway, locks_left=locks_left,
         )  # fmt: skip
         return True
 
