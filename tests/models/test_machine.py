@@ -30,6 +30,7 @@ WEIGHTS = {
     "damage": 1, "cut": 1, "stat": 1, "unlink": 2, "rename": 2, "drop": 1, "fsync": 1, "fault": 2,
     "disk": 1, "lag": 1, "notice": 1, "foreign": 1, "crash": 1, "remount": 1, "settle": 1,
 }  # fmt: skip
+LONG_RUN = 200_000  # steps that `tox -e models-long` takes at least
 LARGEST = 39  # numbers of a step; a third of them lets an actor run only a few locks far
 REGRESSIONS = Path(__file__).with_name("machine-regressions.txt")
 
@@ -63,6 +64,8 @@ def count(request: pytest.FixtureRequest) -> Iterator[list[int]]:
     reporter = request.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         reporter.write_line(f"\nmodel machine: {sum(taken)} steps in {len(taken)} runs")
+    if request.config.getoption("hypothesis_profile") == "models-long":
+        assert sum(taken) >= LONG_RUN, f"{sum(taken)} steps are too few for a long run"
 
 
 def played(setting: Setting, listed: list[Step], folder: Path) -> int:
