@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -92,6 +93,26 @@ def test_s40_an_open_right_after_our_upload_is_of_what_we_sent(stage: Stage) -> 
     assert mount.call("read", handle, len(DATA), 0) == b"ours" + DATA[4:]
     mount.close(handle)
     assert mount.get("/f") == b"ours" + DATA[4:]
+
+
+def test_s40_an_open_that_looks_at_the_container_while_our_upload_ends(stage: Stage) -> None:
+    """R13: its answer about the file was right, and is older than what is here now."""
+    stage.mkdir("/d")
+    stage.store("/d/f", DATA)
+    mount = stage.mount(attr_ttl_s=0.0)
+    gate = stage.remote.hold_answer("get_node", stage.path("/d"))
+    opening = Background(lambda: mount.open("/d/f", os.O_RDWR))
+    gate.wait_until_reached()
+    mount.overwrite("/d/f", b"ours")
+    gate.open()
+    handle = opening.result()
+    assert isinstance(handle, int)
+    assert mount.call("read", handle, len(DATA), 0) == b"ours" + DATA[4:]
+    mount.write(handle, b"and more", 4)
+    mount.close(handle)
+    mount.wait_sent()
+    assert stage.stored("/d/f") == b"oursand more" + DATA[12:]
+    assert stage.names() == {"d"}
 
 
 def test_s41_the_last_close_of_an_unlinked_file_while_its_rest_is_fetched(stage: Stage) -> None:

@@ -22,7 +22,7 @@ from vofs.cache.index import Index
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
 from vofs.core import uris
-from vofs.core.errors import CacheDamaged, CacheError
+from vofs.core.errors import CacheDamaged, CacheError, VersionChanged
 from vofs.core.lifecycle import Life
 from vofs.core.nodes import VersionToken
 from vofs.locks import Level, OrderedLock
@@ -84,7 +84,13 @@ class FilesInUse:
 
     # -- taking into use, and paying back -------------------------------------------------------
 
-    def acquire(self, path: str, token: VersionToken, mtime_ns: int) -> CachedFile:
+    def mark(self) -> int:
+        """A place in time, from before a question to the service: for `acquire`."""
+        return self._index.base_changes.mark()
+
+    def acquire(
+        self, path: str, token: VersionToken, mtime_ns: int, asked: int | None = None
+    ) -> CachedFile:
         """Take the file at `path` into use, as the service has it.
 
         Cached bytes of the same version are kept, those of another are dropped (behaviours.md
@@ -94,20 +100,24 @@ class FilesInUse:
             path: decoded node path.
             token: the version on the service.
             mtime_ns: the node's modification time.
+            asked: `mark` from before that was asked for; None: just now.
 
         Returns:
             The file; pay it back with `release`.
 
         Raises:
             CacheDamaged: its unsent data cannot be read.
+            VersionChanged: `token` is no longer right, and nothing is here that says what is.
         """
         file = self.use(path)
         if file is None:
             with self._row_busy(path):
+                if self._index.base_changes.since(path, asked) and not self._index.find(path):
+                    raise VersionChanged(f"{path} has changed while it was looked up")
                 row = FileRow(0, path, token.length, token.length, 0, 0, False, token, mtime_ns)
                 file = self._load(self._index.insert(row, self._disk.create_data)[0])
         try:
-            file.revalidate(token, mtime_ns)
+            file.revalidate(token, mtime_ns, asked)
         except BaseException:
             self.release(file)
             raise

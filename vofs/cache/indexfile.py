@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vofs.cache import schema
+from vofs.cache.basechanges import BaseChanges
 from vofs.core.errors import CacheDamaged, CacheFull, MountUnusable, UnknownIndex
 from vofs.locks import Level, OrderedLock
 
@@ -44,6 +45,7 @@ class IndexFile:
         self._on_full = on_full
         self._log_file = Path(f"{path}-wal")
         self.losses = 0  # power losses that this cache has seen (R5)
+        self.base_changes = BaseChanges()  # of this mount
         self.identity: str | None = identity
         try:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

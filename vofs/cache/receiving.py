@@ -251,15 +251,23 @@ class Receiving(Content, Demand):
                 self.state.base = token
                 self._save()
 
-    def revalidate(self, token: VersionToken, mtime_ns: int) -> bool:
+    def revalidate(self, token: VersionToken, mtime_ns: int, asked: int | None = None) -> bool:
         """Compare with the version the service has now; drop clean bytes of another one.
 
+        Args:
+            token: the version.
+            mtime_ns: its modification time.
+            asked: `BaseChanges.mark` from before the question; None: nothing came in between.
+
         Returns:
-            True when the cached bytes stay, False when they went or nothing may be said
-            because the file is dirty: then the upload settles it.
+            True when the cached bytes stay, False when they went or nothing may be said: because
+            the file is dirty, then the upload settles it, or because the answer is older than
+            what is known here (R13).
         """
         with self.lock:
             if self.state.is_dirty or self.state.ticket is not None:
+                return False
+            if self._index.base_changes.since(self.path, asked):
                 return False
             if self.state.life is not Life.ATTACHED:  # its name is another file's by now
                 raise VersionChanged(f"{self.path} was unlinked or replaced while it was opened")
@@ -270,5 +278,6 @@ class Receiving(Content, Demand):
                     self._save()
                 return True
             self._take_new_version(token)
+            self._index.base_changes.noted(self.path)
             self.mtime_ns = mtime_ns
             return False

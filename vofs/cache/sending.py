@@ -168,6 +168,7 @@ class Sending(Evictable):
         with self.lock:
             self.confirmed_at = self._clock.monotonic()
             self.state.stored(token)
+            self._index.base_changes.noted(self.path)
             self._upload_ended(None, keep_put=False)
 
     def arrived(self, md5: str) -> None:

@@ -54,6 +54,7 @@ class Settling(Sending):
         with self.lock:
             self.confirmed_at = self._clock.monotonic()
             self.state.stored_after_all(token, generation)
+            self._index.base_changes.noted(self.path)
             self._upload_ended(None, keep_put=False)
 
     def settle_as_arrived(self, token: VersionToken, generation: int) -> None:

@@ -196,6 +196,7 @@ class Siblings:
     def _bring_inside(self, path: str) -> None:
         if self._table.peek(path) is not None:
             return
+        asked = self._table.mark()
         node = self._names.found_again(path)
         if node is None or node.kind is not NodeKind.DATA:
             return
@@ -207,7 +208,7 @@ class Siblings:
             coming = self._coming
         try:
             if self._table.spare_room(coming):
-                number = self._fetch(path, node)
+                number = self._fetch(path, node, asked)
         finally:
             with self._lock:
                 self._coming -= size
@@ -218,10 +219,10 @@ class Siblings:
                 self._unread[number] = size
                 _forget_oldest(self._unread, number, UNREAD_KEPT)
 
-    def _fetch(self, path: str, node: NodeInfo) -> int | None:
+    def _fetch(self, path: str, node: NodeInfo, asked: int) -> int | None:
         """Download a file; returns the number of its data file, None when others see to it."""
         token = version_token(node)
-        file = self._table.acquire(path, token, mtime_ns_of(node))
+        file = self._table.acquire(path, token, mtime_ns_of(node), asked)
         try:
             if file.is_dirty or not self._fetcher.bring_ahead(file):
                 return None

@@ -68,12 +68,13 @@ class FileOperations:
             raise
 
     def _open_clean(self, node_path: str, access: Access) -> CachedFile:
+        asked = self._parts.table.mark()
         node = self._parts.tree.lookup_version(node_path)
         if node.kind is NodeKind.CONTAINER:
             raise IsAContainer(node_path)
         if access.changes_file:
             self._parts.rights.require_content(node)
-        file = self._parts.table.acquire(node_path, version_token(node), mtime_ns_of(node))
+        file = self._parts.table.acquire(node_path, version_token(node), mtime_ns_of(node), asked)
         if not file.is_dirty:
             try:
                 self._parts.tree.remembered(node_path)

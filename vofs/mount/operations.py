@@ -242,8 +242,9 @@ class VOFS(DirectoryOperations):
             raise OperationForbidden(f"names that begin with {HIDDEN} are libfuse's")
         file = table.use(node_path)
         if file is None:  # looked up again: what was only here may have arrived meanwhile
+            asked = table.mark()
             node = tree.lookup_version(node_path)
-            file = table.acquire(node_path, version_token(node), mtime_ns_of(node))
+            file = table.acquire(node_path, version_token(node), mtime_ns_of(node), asked)
         self._parts.namespace.detach(node_path)
         self._parts.inodes.name_lost(file)
         self._hidden[hidden] = file
