@@ -15,6 +15,8 @@ leaves the file's state, its row and the service in a combination that a kill at
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.doubt import Doubts, OnStored
@@ -28,6 +30,7 @@ from vofs.core.errors import (
     CacheDamaged,
     CacheFull,
     ContentLost,
+    NodeBusy,
     NodeNotFound,
     RemoteTimeout,
     RemoteUnavailable,
@@ -43,6 +46,7 @@ from vofs.core.spans import Span
 from vofs.remote.api import Remote
 
 LOOKS_BEFORE_A_PUT = 3
+TURN_S = 0.5  # between two looks whether another large file has been sent (R6)
 MOMENT_S = 1.0  # an answer is good for that long at least: with --attr-ttl 0 one look is enough
 TRIES_TO_BE_WHOLE = 20  # a writer that keeps making holes may be faster than the downloads
 
@@ -99,7 +103,11 @@ class Uploader:
             waiting = self._doubts.wait_until_quiet(file.path)
             if waiting is not None:
                 return waiting
-            with file.completed():
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(file.completed())
+                except NodeBusy:  # its turn comes: nothing has failed, so nothing is put off
+                    return Outcome(waits=True, retry_after_s=TURN_S, contact=False)
                 return self._send(file)
         except RemoteUnavailable as exc:
             file.note_failure(exc)

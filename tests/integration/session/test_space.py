@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.support.sessions import Mounted, Stage, together
+from tests.support.sessions import Mounted, Stage, together, until
 
 BUDGET = 4 << 20
 SIZE = 20 << 20
@@ -97,3 +98,35 @@ def test_two_handles_read_and_write_a_file_larger_than_the_cache(
     assert stage.stored("/f") == bytes(data)
     assert mount.get("/f") == bytes(data)
     mount.wait_for(lambda: on_disk(stage.cache_dir) <= BUDGET + SLACK, "the budget holds again")
+
+
+def test_r06_large_files_with_holes_are_sent_one_after_the_other_without_backing_off(
+    open_stage: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only one may exceed the budget: waiting for that is no failure, and is not put off."""
+    size = 2 << 20
+    stage = open_stage(
+        "vault", cache_limit_bytes=1 << 20, close_wait_s=0.0, upload_workers=2, prefetch=False
+    )
+    for name in ("/a", "/b"):
+        stage.store(name, pattern(7, size))
+    mount = stage.mount()
+    space, asked = mount.session._table.space, []
+    holes = space.holes
+
+    def counted(size: int, path: str) -> AbstractContextManager[None]:
+        asked.append(path)
+        return holes(size, path)
+
+    monkeypatch.setattr(space, "holes", counted)
+    gate = stage.remote.hold("open_bytes", stage.path("/a"))
+    for name in ("/a", "/b"):
+        handle = mount.open(name, os.O_WRONLY | os.O_APPEND)
+        mount.write(handle, b"more", size)
+        mount.close(handle)
+        if name == "/a":
+            gate.wait_until_reached()
+    until(lambda: asked.count(stage.path("/b")) > 1, "it has looked for its turn twice")
+    gate.open()
+    mount.wait_sent()
+    assert stage.stored("/a") == stage.stored("/b") == pattern(7, size) + b"more"
