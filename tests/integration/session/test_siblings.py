@@ -235,7 +235,7 @@ def test_r24_a_sibling_that_cannot_be_had_ends_the_walk_without_a_word(open_stag
 def test_r24_nothing_in_use_gives_way_to_a_sibling(open_stage: Open) -> None:
     """What an open handle has read stays; what nobody uses goes."""
     limit = 16 * 1024 * KB
-    stage = open_stage("vault", cache_limit_bytes=limit)
+    stage = open_stage("vault", cache_limit_bytes=2 * limit)  # reading far ahead takes room, too
     filled(stage, 20, 64 * KB)
     stage.store("/open", bytes(limit - 5 * 64 * KB))
     mount = listed(stage)
@@ -245,6 +245,8 @@ def test_r24_nothing_in_use_gives_way_to_a_sibling(open_stage: Open) -> None:
         mount.call("read", handle, 1024 * KB, offset)
     (file,) = mount.session.files
     until(lambda: not file.state.claimed, "all of it is here")
+    assert file.state.is_whole
+    mount.session._table.space.limit_bytes = limit
     read(mount, 0, 1, 2, size=64 * KB)
     assert file.state.is_whole
     assert len(fetched(stage)) > 4
