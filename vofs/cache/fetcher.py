@@ -259,7 +259,8 @@ class Fetcher:
             for claim in claims:
                 file.release_claim(claim, None)
             return False
-        failure = self._bring(file, claims, base, inside=True)
+        with file.unasked():
+            failure = self._bring(file, claims, base, inside=True)
         if failure is not None:
             raise failure
         return not file.gaps

@@ -40,7 +40,7 @@ class Receiving(Content, Demand):
         self._failures: deque[tuple[int, Claim, VofsError]] = deque(maxlen=FAILURES_KEPT)
         self._failure_count = 0
         self._pattern = fetchplan.ReadPattern()
-        self._filling = 0
+        self._filling = self._unasked = 0
         self._moved_at: dict[Claim, float] = {}  # when bytes last came for a live claim
         self._timed_out = TimedOutSpans()
 
@@ -99,6 +99,17 @@ class Receiving(Content, Demand):
                 self._filling -= 1
                 self.state.unpin(pin)
 
+    @contextmanager
+    def unasked(self) -> Iterator[None]:
+        """What comes until the block ends, and no reader waits for, nobody has asked for (R24)."""
+        with self.lock:
+            self._unasked += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._unasked -= 1
+
     def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
         """Store downloaded bytes where they are still wanted, and wake who waits for them.
 
@@ -134,7 +145,9 @@ class Receiving(Content, Demand):
         with self.lock:
             if self._filling:
                 return Need.KEPT
-            return Need.AWAITED if self.state.is_pinned(start, end) else Need.AHEAD
+            if self.state.is_pinned(start, end):
+                return Need.AWAITED
+            return Need.UNASKED if self._unasked else Need.AHEAD
 
     def _note_progress(self, claim: Claim) -> None:
         """Bytes came for `claim`, wanted or not.  Lock held."""

@@ -207,7 +207,8 @@ class Siblings:
             self._coming += size
             coming = self._coming
         try:
-            if self._table.spare_room(coming):
+            # The file that is being read comes at the same time, and must find room, too.
+            if self._table.spare_room(coming + self._largest):
                 number = self._fetch(path, node, asked)
         finally:
             with self._lock:

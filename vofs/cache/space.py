@@ -5,6 +5,7 @@ any lock (R21): clean data that was used least recently makes room (`Eviction`).
 then depends on who needs it:
 
 * what nobody waits for yet stays within the budget, or is not stored;
+* what nobody has even asked for takes no room that only a file in use could make;
 * what was written, or fills a hole for an upload, may exceed the budget down to --min-free; below
   that the answer is `CacheFull`, before anything was accepted;
 * what a reader waits for is stored even then, because a read is answered in full (R14): at most
@@ -16,8 +17,9 @@ The lock is a leaf.  Files call with their own lock held; reservations are made 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from vofs.cache.charges import Charges
 from vofs.cache.disk import Disk
@@ -30,9 +32,16 @@ BATCH_SHARE = 16
 AHEAD_SHARE = 4  # downloads that nobody waits for yet may fill this part of the budget
 
 
+class MakeRoom(Protocol):
+    """See `Evictor.make_room`."""
+
+    def __call__(self, size: int, /, *, unused_only: bool = False) -> int: ...
+
+
 class Need(enum.Enum):
     """Who needs room, and so how far he may go; see the module's docstring."""
 
+    UNASKED = "unasked"
     AHEAD = "ahead"
     KEPT = "kept"
     AWAITED = "awaited"
@@ -50,9 +59,9 @@ class Space(Charges):
         super().__init__()
         self._disk, self.limit_bytes = disk, limit_bytes
         self._reserved, self._exceeded = 0, False
-        self._make_room: Callable[[int], int] = lambda _: 0
+        self._make_room: MakeRoom = lambda _, unused_only=False: 0
 
-    def begin(self, used_bytes: int, tick: int, make_room: Callable[[int], int]) -> None:
+    def begin(self, used_bytes: int, tick: int, make_room: MakeRoom) -> None:
         """Start counting.
 
         Args:
@@ -74,7 +83,7 @@ class Space(Charges):
             need: who needs it.
 
         Yields:
-            Whether there is room: False only for `Need.AHEAD`.
+            Whether there is room: False only for `Need.AHEAD` and `Need.UNASKED`.
 
         Raises:
             CacheFull: nothing more may be stored.
@@ -92,8 +101,11 @@ class Space(Charges):
             if self._take(size):
                 return True
             batch = min(BATCH, self.limit_bytes // BATCH_SHARE)
-            if not self._make_room(max(self.excess(size), batch)):
+            wanted = max(self.excess(size), batch)
+            if not self._make_room(wanted, unused_only=need is Need.UNASKED):
                 break
+        if need is Need.UNASKED:
+            return False
         if need is Need.AHEAD:
             with self._lock:
                 self._cramped = True

@@ -304,6 +304,24 @@ def test_who_may_exceed_the_budget(parts: Parts) -> None:
             assert granted, "all was given back"
 
 
+def test_r24_what_nobody_asked_for_makes_no_room_of_a_file_in_use(parts: Parts) -> None:
+    """Data of a file that is only cached goes for it; that of one in use goes for a reader only."""
+    with table_of(parts, 2 * SIZE) as table:
+        unused, used = (table.acquire(path, token(), 1) for path in ("/unused", "/used"))
+        fetch(used, 0, SIZE)
+        fetch(unused, 0, SIZE)
+        table.release(unused)
+        with table.space.reserved(SIZE, Need.UNASKED) as granted:
+            assert granted
+            with table.space.reserved(1, Need.UNASKED) as granted:
+                assert not granted
+            assert not used.gaps
+            with table.space.reserved(1, Need.AHEAD) as granted:
+                assert granted
+            assert used.gaps
+        table.release(used)
+
+
 def test_no_byte_is_written_that_there_is_no_room_for(parts: Parts) -> None:
     """ENOSPC before accepting: the file is as it was, and still clean."""
     disk = SmallDisk(parts.root, 1000)
