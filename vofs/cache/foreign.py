@@ -50,7 +50,7 @@ def is_foreign(
         return True
     if file.generation_of(token) is not None:
         return False  # it had arrived, and the answer was lost
-    if remote.capabilities.atomic_put or token.length > put.size:
+    if remote.capabilities.atomic_put or token.length > put.longest:
         return True
     if file.holds_what_was_sent:
         return not _is_torn(remote, file, token, given_up)

@@ -65,12 +65,14 @@ class Tombstone:
 
     Attributes:
         path: its name.
-        token: the version that was unlinked.  A length without digest and date is that of a PUT of
-            ours that broke on a service that truncates: no longer node is anybody else's (R2).
+        token: the version that was unlinked.
+        torn_size: a PUT of ours broke there, on a service that truncates: a node that is not
+            longer than this is what it left, or makes yet of that version, bytes (R2).
     """
 
     path: str
     token: VersionToken
+    torn_size: int | None = None
 
 
 class Journal:
@@ -128,10 +130,10 @@ class Journal:
         """All tombstones."""
         with self._index.transaction() as connection:
             rows = connection.execute(
-                "SELECT path, length, md5, date_ms, md5_proves FROM tombstone"
+                "SELECT path, torn_size, length, md5, date_ms, md5_proves FROM tombstone"
             ).fetchall()
-        found = [(path, token_of(columns)) for path, *columns in rows]
-        return [Tombstone(path, token) for path, token in found if token is not None]
+        found = [(path, token_of(columns), torn_size) for path, torn_size, *columns in rows]
+        return [Tombstone(path, token, torn) for path, token, torn in found if token is not None]
 
     def drop_tombstone(self, path: str) -> None:
         """The node is gone, or was replaced.
@@ -156,8 +158,8 @@ def end_intent(connection: sqlite3.Connection, intent: Intent) -> None:
 def add_tombstone(connection: sqlite3.Connection, tombstone: Tombstone) -> None:
     """Within a transaction: remember a node to be deleted."""
     connection.execute(
-        "INSERT OR REPLACE INTO tombstone VALUES (?, ?, ?, ?, ?)",
-        (tombstone.path, *token_columns(tombstone.token)),
+        "INSERT OR REPLACE INTO tombstone VALUES (?, ?, ?, ?, ?, ?)",
+        (tombstone.path, *token_columns(tombstone.token), tombstone.torn_size),
     )
 
 

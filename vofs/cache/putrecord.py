@@ -27,6 +27,7 @@ class PutRecord:
         after_broken: one before it broke on a service that truncates, so that not even its own
             success is the end (R1).
         mixed: one before it sent another generation, of which traces may be there.
+        longest_before: the bytes of the longest PUT before it of which traces may be there.
         transaction: the put transaction that carries it: its number, and the size it was begun
             for; or None.
     """
@@ -38,12 +39,24 @@ class PutRecord:
     after_broken: bool = False
     mixed: bool = False
     transaction: tuple[str, int] | None = None
+    longest_before: int = 0
+
+    @property
+    def longest(self) -> int:
+        """What was left on a service that truncates is at most as long as this, bytes."""
+        return max(self.size, self.longest_before)
 
     @property
     def detail(self) -> str:
         """What of it has no column of its own, as JSON."""
-        fields = {"after_broken": self.after_broken, "transaction": self.transaction}
-        return json.dumps({"fate": self.fate.value, "mixed": self.mixed, **fields})
+        fields = {
+            "fate": self.fate.value,
+            "mixed": self.mixed,
+            "after_broken": self.after_broken,
+            "transaction": self.transaction,
+            "longest_before": self.longest_before,
+        }
+        return json.dumps(fields)
 
 
 def put_record(
@@ -57,4 +70,5 @@ def put_record(
     begun = fields.get("transaction")
     transaction = None if begun is None else (begun[0], begun[1])
     after_broken, mixed = fields.get("after_broken", False), fields.get("mixed", False)
-    return PutRecord(generation, size, md5, fate, after_broken, mixed, transaction)
+    longest_before = fields.get("longest_before", 0)
+    return PutRecord(generation, size, md5, fate, after_broken, mixed, transaction, longest_before)

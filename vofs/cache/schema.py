@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-FORMAT = 2
+FORMAT = 3
 
 SCHEMA = """
 -- identity of this cache, boot_id and clean-stop mark, and how many power losses it has seen (R5)
@@ -53,7 +53,8 @@ CREATE INDEX span_of ON span (number);
 CREATE TABLE intent (id INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL, detail TEXT NOT NULL);
 -- R9: a node that was unlinked while open and is still to be deleted
 CREATE TABLE tombstone (path TEXT PRIMARY KEY, length INTEGER NOT NULL, md5 TEXT,
-    date_ms INTEGER, md5_proves INTEGER NOT NULL) WITHOUT ROWID;
+    date_ms INTEGER, md5_proves INTEGER NOT NULL,
+    torn_size INTEGER) WITHOUT ROWID;
 -- R1: a PUT to this path broke on a service that truncates, and may still spoil the next one
 CREATE TABLE broken_put (path TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
 -- R13: what we stored lately, and what it replaced: JSON, kept until that can be no lag any more
@@ -95,6 +96,12 @@ CREATE TRIGGER file_back AFTER INSERT ON file
     BEGIN DELETE FROM leftover WHERE number = NEW.number; END;
 INSERT INTO meta VALUES ('losses', '1');
 UPDATE file SET losses = 1 WHERE generation != stored_generation;
+""",
+    # The second format put the size of a PUT that broke in place of the version.
+    2: """
+ALTER TABLE tombstone ADD COLUMN torn_size INTEGER;
+UPDATE tombstone SET torn_size = length
+    WHERE md5 IS NULL AND date_ms IS NULL AND NOT md5_proves;
 """,
 }
 

@@ -93,6 +93,7 @@ class Sending(Evictable):
                 ticket.generation, ticket.size, after_broken=after_broken,
                 mixed=others or (before is not None and before.mixed),
                 transaction=None if before is None else before.transaction,
+                longest_before=0 if before is None else before.longest,
             )  # fmt: skip
             self._save(whole=self.state.is_whole, durable=durable or not self._name_is_durable)
             self._name_is_durable = True

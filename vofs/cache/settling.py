@@ -60,7 +60,11 @@ class Settling(Sending):
     def settle_as_arrived(self, token: VersionToken, generation: int) -> None:
         """The PUT in doubt did arrive, but one that broke before it may still spoil it (R1)."""
         with self.lock:
-            self.put = PutRecord(generation, token.length, token.md5, PutFate.ARRIVED, True)
+            longest = 0 if self.put is None else self.put.longest
+            self.put = PutRecord(
+                generation, token.length, token.md5, PutFate.ARRIVED,
+                after_broken=True, longest_before=longest,
+            )  # fmt: skip
             self.arrived_at = self._clock.monotonic()
             self._upload_ended(None, keep_put=True)
 

@@ -4,11 +4,6 @@ The name is gone for the user at once; the node is deleted when nobody needs its
 when the last handle closes, shortly after the unlink if every byte is here, or before something
 else is stored under its name.  After a restart it is deleted only if the service still holds the
 version that was unlinked: whatever came there later is somebody else's.
-
-A rename over an open file arrives as the same hide, followed at once by the rename.  So for a
-moment, `GRACE_S`, nothing is committed: the row stays, and a crash undoes an unlink, which loses
-nothing, instead of deleting a file that was only about to be replaced.  Until that is decided the
-file is kept in use from here, because its data must not go before its row.
 """
 
 from __future__ import annotations
@@ -16,9 +11,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.fetcher import Fetcher
 from vofs.cache.filetable import FileTable
@@ -27,44 +21,16 @@ from vofs.cache.gate import PathGate
 from vofs.cache.index import Index
 from vofs.cache.journal import Journal, Tombstone, add_tombstone
 from vofs.cache.rowchanges import delete_number
+from vofs.cache.unlinked import NEVER, Unlinked, UnlinkedNames
 from vofs.core.attributes import version_token
 from vofs.core.errors import NodeBusy, NodeNotFound, RemoteUnavailable, VofsError
-from vofs.core.nodes import VersionToken
 from vofs.core.uploadqueue import backoff_s
-from vofs.locks import Level, OrderedLock
 from vofs.remote.api import Remote
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 0.2
-NEVER = float("inf")
 
-
-@dataclass(frozen=True, slots=True)
-class Unlinked:
-    """One name that is gone here.
-
-    Attributes:
-        path: the name.
-        token: the version that the service had then; None: it never had the file.
-        file: the open file, as long as its row is there; None when that is gone.
-        committed: it is in the journal, and the file's row is gone.
-        due_at: when the node may go, monotonic seconds.
-        attempts: how often the service refused to delete it.
-        older: what stood at the name before, when that was unlinked, made again and unlinked
-            again: its node is still to go.
-    """
-
-    path: str
-    token: VersionToken | None
-    file: CachedFile | None
-    committed: bool
-    due_at: float
-    attempts: int = 0
-    older: Unlinked | None = None
-
-
-class Tombstones:
+class Tombstones(UnlinkedNames):
     """See the module's docstring.
 
     Args:
@@ -91,74 +57,15 @@ class Tombstones:
         timeout_s: float,
         on_buried: Callable[[str], None],
     ) -> None:
+        super().__init__(table, clock)
         self._on_buried = on_buried
-        self._remote, self._journal, self._index, self._table = remote, journal, index, table
-        self._fetcher, self._gate, self._clock = fetcher, gate, clock
-        self._timeout_s = timeout_s
-        self._lock = OrderedLock(Level.LEAF)
-        self._unlinked: dict[str, Unlinked] = {}
+        self._remote, self._journal, self._index = remote, journal, index
+        self._fetcher, self._gate, self._timeout_s = fetcher, gate, timeout_s
 
     def recover(self) -> None:
         """Load what an earlier mount left; all of it is due."""
         for tombstone in self._journal.tombstones():
             self.placed(tombstone)
-
-    def placed(self, tombstone: Tombstone) -> None:
-        """A tombstone is in the journal: its node goes when it is due."""
-        entry = Unlinked(tombstone.path, tombstone.token, None, True, self._clock.monotonic())
-        with self._lock:
-            self._unlinked[tombstone.path] = entry
-
-    def raised(self, file: CachedFile, path: str, token: VersionToken | None) -> None:
-        """The open file `file` was unlinked; nothing is committed yet."""
-        due_at = self._clock.monotonic() + GRACE_S
-        self._table.share(file)
-        with self._lock:
-            older = self._unlinked.get(path)
-            self._unlinked[path] = Unlinked(path, token, file, False, due_at, older=older)
-
-    def find(self, path: str) -> Unlinked | None:
-        """What stands at `path`, or None."""
-        with self._lock:
-            return self._unlinked.get(path)
-
-    def consumed(self, path: str) -> None:
-        """What stood at `path` is needed no longer (already out of the journal)."""
-        with self._lock:
-            entry = self._unlinked.pop(path, None)
-        self._release(entry)
-
-    def given_back(self, path: str) -> None:
-        """The file that was unlinked last has its name back."""
-        with self._lock:
-            entry = self._unlinked.pop(path, None)
-            if entry is not None and entry.older is not None:
-                self._unlinked[path] = entry.older
-        self._release(entry)
-
-    def _release(self, entry: Unlinked | None) -> None:
-        if entry and entry.file:
-            self._table.release(entry.file)
-
-    def hold_off(self, path: str) -> None:
-        """A rename onto `path` begins: it will consume what stands there, or give the name back."""
-        self._change(path, due_at=NEVER)
-
-    def let_go(self, path: str) -> None:
-        """The rename did neither: the node goes after all."""
-        self._change(path, due_at=self._clock.monotonic())
-
-    def _change(self, path: str, **fields: float) -> None:
-        with self._lock:
-            entry = self._unlinked.get(path)
-            if entry is not None:
-                self._unlinked[path] = replace(entry, **fields)  # type: ignore[arg-type]
-
-    def below(self, path: str) -> list[str]:
-        """Paths of all tombstones below the container `path`."""
-        prefix = path.rstrip("/") + "/"
-        with self._lock:
-            return [name for name in self._unlinked if name.startswith(prefix)]
 
     # -- the end of a node ----------------------------------------------------------------------
 
@@ -209,7 +116,7 @@ class Tombstones:
         if entry.file is not None:
             delete_number(connection, entry.file.number)
         if entry.token is not None:
-            add_tombstone(connection, Tombstone(path, entry.token))
+            add_tombstone(connection, Tombstone(path, entry.token, entry.torn_size))
         return entry
 
     def written(self, entry: Unlinked | None) -> None:
@@ -284,17 +191,17 @@ class Tombstones:
         if entry is None or entry.token is None:
             return
         if given_up or entry.due_at != NEVER:
-            self._delete(path, entry.token)
+            self._delete(Tombstone(path, entry.token, entry.torn_size))
             self._journal.drop_tombstone(path)
             self._on_buried(path)
             self.consumed(path)
 
-    def _delete(self, path: str, token: VersionToken) -> None:
+    def _delete(self, tombstone: Tombstone) -> None:
+        path, torn_size = tombstone.path, tombstone.torn_size
         try:
             found = version_token(self._remote.get_node(path))
-            torn = token == VersionToken(token.length, md5_proves=False)
-            is_torn = torn and found.length <= token.length
-            if is_torn or is_ours(self._remote, path, token, found):
+            is_torn = torn_size is not None and found.length <= torn_size
+            if is_torn or is_ours(self._remote, path, tombstone.token, found):
                 self._remote.delete_node(path)
             else:
                 log.warning("%s was replaced on the service: not deleted", path)

@@ -40,25 +40,27 @@ class Hiding:
             raise NodeNotFound(path)
         hold = parts.gate.hold((path,), parts.timeout_s)
         try:
-            token = file.provenance[0]
-            if file.put is not None:  # what a PUT in doubt left there is what is unlinked
-                token = self._version_left_by(file.put, path)
+            token, torn_size = file.provenance[0], None
+            if file.put is not None:  # what a PUT in doubt left there is what is unlinked, too
+                token, torn_size = self._left_by(file.put, path, token)
             elif self._is_hearsay(file):
                 with suppress(RemoteError):  # not to be had: what is there goes if it is this one
                     token = self._version_there(path)
             parts.writeback.forget(file)
             with parts.table.changing_names(path):
                 parts.table.detached(path)
-            parts.tombstones.raised(file, path, token)
+            parts.tombstones.raised(file, path, token, torn_size)
             parts.tree.removed(path)
         finally:
             parts.gate.release(hold)
 
-    def _version_left_by(self, put: PutRecord, path: str) -> VersionToken | None:
-        """The version at `path` after a PUT that broke; see `Tombstone.token`."""
-        if not self._parts.remote.capabilities.atomic_put:
-            return VersionToken(put.size, md5_proves=False)
-        return self._version_there(path)
+    def _left_by(
+        self, put: PutRecord, path: str, base: VersionToken | None
+    ) -> tuple[VersionToken | None, int | None]:
+        """What a PUT that broke left at `path`, as `Tombstone` has it."""
+        if self._parts.remote.capabilities.atomic_put:
+            return self._version_there(path), None
+        return base or VersionToken(put.longest, md5_proves=False), put.longest
 
     def _version_there(self, path: str) -> VersionToken | None:
         try:

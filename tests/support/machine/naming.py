@@ -9,7 +9,7 @@ from tests.support.expected import Expected
 from tests.support.machine.calls import MOST_HANDLES, Calls
 from tests.support.machine.core import NAMES, ModelError, shown
 from tests.support.machine.doubts import Possible
-from vofs.cache.tombstones import GRACE_S
+from vofs.cache.unlinked import GRACE_S
 
 
 class Naming(Calls):

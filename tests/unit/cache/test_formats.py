@@ -59,6 +59,7 @@ INSERT INTO intent VALUES (1, 'mkdir', '{"op": "mkdir", "source": "/d", "destina
     "step": "", "job_url": "", "aside": "", "source_token": null, "destination_token": null,
     "properties": {}, "number": 0}');
 INSERT INTO tombstone VALUES ('/gone', 4, 'aa', NULL, 1);
+INSERT INTO tombstone VALUES ('/torn', 5, NULL, NULL, 0);
 PRAGMA user_version=1;
 """
 
@@ -88,7 +89,10 @@ def test_the_first_format_is_migrated_with_all_it_holds(tmp_path: Path) -> None:
     )  # fmt: skip
     assert index.losses == 1
     assert Journal(index).intents() == [Intent("mkdir", "/d", number=1)]
-    assert Journal(index).tombstones() == [Tombstone("/gone", VersionToken(4, "aa", None, True))]
+    assert Journal(index).tombstones() == [
+        Tombstone("/gone", VersionToken(4, "aa", None, True)),
+        Tombstone("/torn", VersionToken(5, None, None, False), torn_size=5),
+    ]
     stored, _ = index.insert(FileRow(0, "/new", 0, 0, 1, 0, True, None, 1), lambda number: None)
     assert (stored.number, stored.losses) == (10, 1)
     index.close()
