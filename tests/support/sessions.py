@@ -313,8 +313,10 @@ class Stage:
             power: what is lost of that, too.
         """
         copy = self.folder / f"cache-{len(self._caches)}"
-        self.remote.die()  # first: no request may follow a commit that the copy lacks
         with self.changes.still():
+            # Within: no request may follow a commit that the copy lacks, and the copy must not
+            # hold what the session makes of requests that end because it was killed.
+            self.remote.die()
             shutil.copytree(self.cache_dir, copy)
             self._unsynced = self.changes.unsynced.copied(self.cache_dir, copy)
         if power is not None:
