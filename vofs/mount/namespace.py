@@ -19,7 +19,6 @@ from dataclasses import replace
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import RECREATE
 from vofs.cache.firstsight import is_ours
-from vofs.cache.foreign import is_foreign
 from vofs.cache.journal import Intent, end_intent
 from vofs.cache.rowchanges import delete_file
 from vofs.cache.waiting import never
@@ -127,25 +126,13 @@ class Namespace(Hiding):
             if file is not None and file.is_local and file.put is None:
                 self._gone_here(standing)
                 return
-            if file is not None and file.is_dirty and self._hides_a_foreign_version(file):
+            if file is not None and file.is_dirty and self._look_at(file)[1]:
                 self._gone_here(standing)
                 parts.tree.appeared(path)
                 log.warning("%s is removed here; what somebody else stored there stays", path)
                 return
             token = self._known_version(path, file)
             self._delete(self._parts.journal.advance(replace(standing, source_token=token)))
-
-    def _hides_a_foreign_version(self, file: CachedFile) -> bool:
-        """Whether the service has something under that name which its user has not seen."""
-        parts = self._parts
-        deadline = parts.clock.monotonic() + parts.timeout_s
-        try:
-            node = parts.remote.get_node(file.path)
-        except NodeNotFound:
-            return False
-        return is_foreign(
-            parts.remote, file, node, given_up=lambda: parts.clock.monotonic() >= deadline
-        )
 
     def _known_version(self, path: str, file: CachedFile | None) -> VersionToken | None:
         """The version that the service is known to hold; None while that is in doubt."""
