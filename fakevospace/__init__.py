@@ -35,7 +35,7 @@ from fakevospace.faults import (
     WrongLength,
 )
 from fakevospace.fronts import InProcessFake, ServedFake
-from fakevospace.personality import UnknownPersonality
+from fakevospace.personalities import UnknownPersonality
 
 __all__ = [
     "BadPlan", "CappedListing", "Cut", "DamagedBody", "DataDirectoryError", "Delay",

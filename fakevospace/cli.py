@@ -31,7 +31,7 @@ from fakevospace.environment import REMOVED, Contact, seed_home
 from fakevospace.fake import FakeVOSpace
 from fakevospace.faultplans import BadPlan, parse_plan
 from fakevospace.fronts import ServedFake
-from fakevospace.personality import PERSONALITIES, UnknownPersonality
+from fakevospace.personalities import PERSONALITIES, UnknownPersonality
 from fakevospace.server import BODY_RATE, BODY_S
 
 USAGE, UNREACHABLE = 2, 3

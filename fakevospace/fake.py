@@ -25,7 +25,8 @@ from fakevospace.hands import found, load_bytes, store_bytes, tidy
 from fakevospace.journal import Journal
 from fakevospace.names import split_path
 from fakevospace.nodes import Kind, Node, NodeDraft
-from fakevospace.personality import Personality, personality_named
+from fakevospace.personalities import personality_named
+from fakevospace.personality import Personality
 from fakevospace.properties import IS_PUBLIC, merged
 from fakevospace.sample import sample_files
 from fakevospace.server import BODY_RATE, BODY_S, HEAD_S, Server

@@ -10,7 +10,8 @@ import enum
 import inspect
 from dataclasses import fields
 
-from fakevospace.personality import PERSONALITIES, Personality
+from fakevospace.personalities import PERSONALITIES
+from fakevospace.personality import Personality
 
 HEAD = """\
 # Personalities

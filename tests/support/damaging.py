@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import TracebackType
-from typing import Self
 
 from tests.support.faultyremote import FaultyRemote
 from vofs.core.nodes import VersionToken
 from vofs.remote.api import ByteSource
+from vofs.remote.around import SourceAround
 
 
-class Damaged:
+class Damaged(SourceAround):
     """A byte reply in which one byte, at `at` of the file, is `value`."""
 
     def __init__(self, inner: ByteSource, at: int, value: int) -> None:
-        self._inner, self._at, self._value = inner, at, value
-        self.start, self.total, self.md5 = inner.start, inner.total, inner.md5
+        super().__init__(inner)
+        self._at, self._value = at, value
 
     def chunks(self) -> Iterator[bytes]:
         offset = self.start
@@ -26,18 +25,6 @@ class Damaged:
             if 0 <= place < len(chunk):
                 chunk = chunk[:place] + bytes([self._value]) + chunk[place + 1 :]
             yield chunk
-
-    def __enter__(self) -> Self:
-        self._inner.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._inner.__exit__(kind, error, trace)
 
 
 class DamagingRemote(FaultyRemote):

@@ -11,10 +11,9 @@ What fails here was never sent (`sent` is False): uploads are tried again later,
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from vofs.cache.clock import Clock
 from vofs.cache.threads import Threads
@@ -22,14 +21,8 @@ from vofs.core.breaker import Breaker
 from vofs.core.errors import NodeError, RemoteError, RemoteUnavailable, VofsError
 from vofs.core.nodes import NodeInfo, VersionToken
 from vofs.locks import Level, OrderedLock, assert_none_held
-from vofs.remote.api import (
-    ByteSource,
-    Capabilities,
-    MoveStatus,
-    PutReceipt,
-    PutTransactions,
-    Remote,
-)
+from vofs.remote.api import ByteSource, PutReceipt, Remote
+from vofs.remote.around import RemoteAround, SourceAround
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +31,7 @@ T = TypeVar("T")
 WAIT_FOR_PROBE_S = 1.0
 
 
-class BreakingRemote:
+class BreakingRemote(RemoteAround):
     """See the module's docstring; implements `api.Remote`.
 
     Args:
@@ -57,21 +50,12 @@ class BreakingRemote:
         probe_path: str,
         patience_s: float = WAIT_FOR_PROBE_S,
     ) -> None:
-        self._inner, self._clock, self._patience_s = inner, clock, patience_s
+        super().__init__(inner)
+        self._clock, self._patience_s = clock, patience_s
         self._probe_path = probe_path
         self._lock = OrderedLock(Level.LEAF)
         self._breaker = Breaker()
         self._pool = threads.pool(1, "vofs-probe")
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """See `Remote`."""
-        return self._inner.capabilities
-
-    @property
-    def transactions(self) -> PutTransactions | None:
-        """See `Remote`."""
-        return self._inner.transactions
 
     @property
     def is_open(self) -> bool:
@@ -79,40 +63,12 @@ class BreakingRemote:
         with self._lock:
             return self._breaker.is_open
 
-    def get_node(self, path: str) -> NodeInfo:
-        """See `Remote`."""
-        return self._ask(lambda: self._inner.get_node(path))
-
     def list_children(self, path: str) -> Iterator[NodeInfo]:
         """See `Remote`."""
         self._require_service()
         with self.watched():
             yield from self._inner.list_children(path)
         self.answered()
-
-    def create_node(self, node: NodeInfo) -> NodeInfo:
-        """See `Remote`."""
-        return self._ask(lambda: self._inner.create_node(node))
-
-    def set_properties(self, path: str, changes: Mapping[str, str | None]) -> NodeInfo:
-        """See `Remote`."""
-        return self._ask(lambda: self._inner.set_properties(path, changes))
-
-    def delete_node(self, path: str) -> None:
-        """See `Remote`."""
-        self._ask(lambda: self._inner.delete_node(path))
-
-    def create_move(self, source: str, destination: str) -> str:
-        """See `Remote`."""
-        return self._ask(lambda: self._inner.create_move(source, destination))
-
-    def run_move(self, job_url: str, timeout_s: float) -> MoveStatus:
-        """See `Remote`."""
-        return self._ask(lambda: self._inner.run_move(job_url, timeout_s))
-
-    def move_status(self, job_url: str) -> MoveStatus:
-        """See `Remote`."""
-        return self._ask(lambda: self._inner.move_status(job_url))
 
     def open_bytes(self, path: str, start: int, end: int, expected: VersionToken) -> ByteSource:
         """See `Remote`; it counts as answered when the first byte of the body is there."""
@@ -123,16 +79,16 @@ class BreakingRemote:
 
     def put_bytes(self, path: str, body: Iterable[bytes], size: int) -> PutReceipt:
         """See `Remote`."""
-        return self._ask(lambda: self._inner.put_bytes(path, body, size))
+        return self._ask(lambda: self._inner.put_bytes(path, body, size), changes=True)
 
     def close(self) -> None:
         """See `Remote`; waits for a probe that is on its way."""
         self._pool.shutdown(wait=True)
-        self._inner.close()
+        super().close()
 
     # -- the breaker ----------------------------------------------------------------------------
 
-    def _ask(self, call: Callable[[], T]) -> T:
+    def _ask(self, call: Callable[[], T], *, changes: bool) -> T:
         self._require_service()
         with self.watched():
             result = call()
@@ -213,12 +169,12 @@ class BreakingRemote:
             log.info("the service answers again")
 
 
-class _WatchedSource:
+class _WatchedSource(SourceAround):
     """A byte reply whose body counts, too: a body that never comes is no answer."""
 
     def __init__(self, inner: ByteSource, remote: BreakingRemote) -> None:
-        self._inner, self._remote = inner, remote
-        self.start, self.total, self.md5 = inner.start, inner.total, inner.md5
+        super().__init__(inner)
+        self._remote = remote
 
     def chunks(self) -> Iterator[bytes]:
         """See `api.ByteSource`."""
@@ -229,15 +185,3 @@ class _WatchedSource:
             if first is not None:
                 yield first
                 yield from chunks
-
-    def __enter__(self) -> Self:
-        self._inner.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._inner.__exit__(kind, error, trace)

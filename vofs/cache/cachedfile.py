@@ -37,15 +37,7 @@ AT_ONCE = 16 << 20  # bytes that are copied for an upload while others wait for 
 class CachedFile(Proving, Conflicting):
     """See the module's docstring.  Made by `FileTable`, one object for a row at a time.
 
-    Args:
-        row: the file's row in the index.
-        disk: where its data file is.
-        index: where its row is.
-        clock: for times.
-        space: counts what the data file takes.
-
-    Raises:
-        CacheDamaged: the data file cannot be opened.
+    Its arguments, and what it raises, are those of `FileCore`.
     """
 
     def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:

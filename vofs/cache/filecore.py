@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 
 from vofs.cache.clock import Clock
@@ -18,7 +19,7 @@ from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.index import Index
 from vofs.cache.putrecord import PutRecord
-from vofs.cache.rows import FileRow
+from vofs.cache.rows import SYNC_FAILED, FileRow
 from vofs.cache.snapshot import restore, row_of
 from vofs.cache.space import Space
 from vofs.core.errors import CacheDamaged, CacheError
@@ -76,7 +77,8 @@ class FileCore:
             if row.put is not None and row.put.generation == row.generation:
                 self._sent_at = self.state.generation
         self._name_is_durable = True
-        self._sync_failed = False  # the kernel tells it once, and then calls lost pages clean
+        # The kernel tells it once, and then calls lost pages clean; so it is kept in the row.
+        self._sync_failed = row.durable_generation == SYNC_FAILED
         self._row_dirty = self.state.is_dirty
         self._row_whole = row.whole
         self._row_promises = row.promises
@@ -204,6 +206,8 @@ class FileCore:
         except CacheError:
             with self.lock:
                 self._sync_failed |= self.number == number
+                with suppress(CacheError):
+                    self._save(durable=True)
             raise
         finally:
             data.close()
@@ -233,7 +237,8 @@ class FileCore:
         return row_of(
             state or self.state, number=self.number, path=self.path, whole=self._row_whole,
             mtime_ns=self.mtime_ns, mode=self.mode, put=self.put, error=self.error,
-            attempts=self.attempts, durable_generation=self._durable_generation,
+            attempts=self.attempts,
+            durable_generation=SYNC_FAILED if self._sync_failed else self._durable_generation,
             losses=self._losses, present_bytes=self._charged, used_at=self.used_at,
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ COLUMNS = (
     " base_date_ms, base_md5_proves, mtime_ns, mode, put_generation, put_size, put_md5, state,"
     " error, attempts, put_detail, durable_generation, losses, present_bytes, used_at"
 )
+SYNC_FAILED = -2  # in place of a durable generation
 MARKS = ", ".join("?" for _ in COLUMNS.split(",")[1:])  # for all values but the number
 
 
@@ -37,7 +38,8 @@ class FileRow:
         mode: permission bits asked for at creation, or None.
         error: the last error of an upload.
         attempts: how many uploads failed in a row.
-        durable_generation: the generation that fsync(2) brought to the disk, -1 for none (R5).
+        durable_generation: the generation that fsync(2) brought to the disk, -1 for none (R5);
+            `SYNC_FAILED`: the disk has refused to take what was written.
         losses: how many power losses the cache had seen when the bytes could last be trusted (R5).
         present_bytes: space that the data file takes, as of the last save.
         used_at: when it was used last, in the ticks of `Space`.

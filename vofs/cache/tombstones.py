@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from vofs.cache.clock import Clock
@@ -23,7 +24,7 @@ from vofs.cache.journal import Journal, Tombstone, add_tombstone
 from vofs.cache.rowchanges import delete_number
 from vofs.cache.unlinked import NEVER, Unlinked, UnlinkedNames
 from vofs.core.attributes import version_token
-from vofs.core.errors import NodeBusy, NodeNotFound, RemoteUnavailable, VofsError
+from vofs.core.errors import CacheError, NodeBusy, NodeNotFound, RemoteUnavailable, VofsError
 from vofs.core.nodes import NodeInfo, NodeKind
 from vofs.core.uploadqueue import backoff_s
 from vofs.remote.api import Remote
@@ -192,10 +193,21 @@ class Tombstones(UnlinkedNames):
         if entry is None or entry.tombstone is None:
             return
         if given_up or entry.due_at != NEVER:
+            self._keep_successor(path)
             self._delete(entry.tombstone)
             self._journal.drop_tombstone(path)
             self._on_buried(path)
             self.consumed(path)
+
+    def _keep_successor(self, path: str) -> None:
+        """R9: what has the name now is on the disk before the node goes, or both could be lost.
+
+        A disk that does not take it takes nothing: then it is sent all the sooner.
+        """
+        successor = self._table.peek(path)
+        if successor is not None and successor.is_dirty and not successor.is_synced:
+            with suppress(CacheError):
+                successor.sync()
 
     def _delete(self, tombstone: Tombstone) -> None:
         path = tombstone.path

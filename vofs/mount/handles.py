@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import stat
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
@@ -77,6 +78,9 @@ class OpenDirectory:
     path: str
 
 
+H = TypeVar("H", OpenHandle, OpenDirectory)
+
+
 class Handles:
     """Numbers of open files and directories."""
 
@@ -98,10 +102,7 @@ class Handles:
         Raises:
             UnknownHandle: there is none.
         """
-        handle = self._open.get(number)
-        if not isinstance(handle, OpenHandle):
-            raise UnknownHandle(str(number))
-        return handle
+        return self._of_kind(OpenHandle, number)
 
     def readable(self, number: int) -> OpenHandle:
         """The open file `number`, to be read.
@@ -131,8 +132,11 @@ class Handles:
         Raises:
             UnknownHandle: there is none.
         """
+        return self._of_kind(OpenDirectory, number)
+
+    def _of_kind(self, kind: type[H], number: int) -> H:
         handle = self._open.get(number)
-        if not isinstance(handle, OpenDirectory):
+        if not isinstance(handle, kind):
             raise UnknownHandle(str(number))
         return handle
 

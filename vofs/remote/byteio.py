@@ -15,7 +15,6 @@ import binascii
 import re
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
-from types import TracebackType
 from typing import Self
 
 import requests
@@ -64,12 +63,7 @@ class HttpByteSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._response.close()
 
 
@@ -87,12 +81,7 @@ class EmptySource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Nothing to close."""
 
 

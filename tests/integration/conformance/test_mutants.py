@@ -22,7 +22,8 @@ import pytest
 
 from fakevospace.access import Caller, Users
 from fakevospace.nodes import Node, NodeDraft
-from fakevospace.personality import VAULT, Personality
+from fakevospace.personalities import VAULT
+from fakevospace.personality import Personality
 from fakevospace.properties import INHERIT
 from fakevospace.server import Server
 from fakevospace.service import Service

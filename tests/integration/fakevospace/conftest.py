@@ -11,7 +11,7 @@ import requests
 from lxml import etree
 
 from fakevospace import FakeVOSpace
-from fakevospace.personality import PERSONALITIES
+from fakevospace.personalities import PERSONALITIES
 
 VOS = "http://www.ivoa.net/xml/VOSpace/v2.0"
 XSI = "http://www.w3.org/2001/XMLSchema-instance"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 
 import pytest
 
 from tests.integration.session.test_writeback import sent
 from tests.support.faultydisk import SYNC, DiskFault
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Stage, raising
+from tests.support.sessions import Killed, Stage, raising
 from vofs.core.errors import CacheDamaged
 
 DATA = b"ours" * 1000
@@ -65,6 +66,32 @@ def test_r18_a_failed_fsync_promises_nothing_until_the_bytes_are_elsewhere(stage
     for _ in range(3):
         sent(mount)
     assert stage.stored("/f") == b"more" + DATA[4:]
+
+
+def test_r18_a_failed_fsync_is_not_forgotten_by_a_kill(stage: Stage, expect_log: ExpectLog) -> None:
+    """Nor by a clean unmount: the next mount would be told that the lost pages are on the disk."""
+    expect_log("of an earlier mount are sent now", count=None)
+    mount = stage.mount(threads=False, close_wait_s=60.0)
+    handle = mount.create("/f")
+    mount.write(handle, DATA)
+    stage.changes.plan(DiskFault(name=SYNC, before=EIO))
+    with pytest.raises(OSError):
+        mount.call("fsync", handle, 0)
+    with pytest.raises(Killed):
+        stage.kill()
+    again = stage.reopen(threads=False, close_wait_s=0.0)
+    handle = again.open("/f", os.O_RDWR)
+    again.write(handle, b"more")
+    with pytest.raises(OSError) as caught:
+        again.call("fsync", handle, 0)
+    assert caught.value.errno == errno.EIO
+    again.call("flush", handle)
+    sent(again)
+    again.write(handle, b"last")
+    again.call("fsync", handle, 0)
+    again.close(handle)
+    sent(again)
+    assert stage.stored("/f") == b"last" + DATA[4:]
 
 
 def test_r18_a_file_that_is_written_anew_after_a_failed_fsync_can_be_synced(stage: Stage) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from fakevospace import Hang, RangeIgnored, Rule
 from tests.integration.session.conftest import Open
+from tests.integration.session.test_writeback import sent
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Background, Fault, FaultyRemote, Stage, raising, until
 from vofs.core.errors import PermissionDenied, RemoteUnavailable, TransferCorrupted
@@ -94,6 +95,33 @@ def test_r07_a_wrong_digest_is_not_clean_and_three_are_failed(
     mount.leave()
 
 
+@pytest.mark.parametrize(
+    "told", [PutReceipt(None, None), PutReceipt(None, 4), PutReceipt("00" * 16, None)]
+)
+def test_r07_a_reply_that_proves_nothing_leaves_the_file_unsent_until_a_look_does(
+    open_stage: Open, expect_log: ExpectLog, told: PutReceipt
+) -> None:
+    """Neither a digest nor a length, another length, another digest."""
+    expect_log("is not sent yet")
+    stage = open_stage("vault", close_wait_s=0.0)
+
+    class Vague(FaultyRemote):
+        def put_bytes(self, path: str, body: Iterable[bytes], size: int) -> PutReceipt:
+            receipt = super().put_bytes(path, body, size)
+            return told if self.count("put_bytes") == 1 else receipt
+
+    stage.remote = Vague(stage.service.remote)
+    mount = stage.mount(threads=False)
+    mount.put("/f", b"bytes")
+    assert mount.step()
+    assert mount.uploads()[0]["state"] != "clean"
+    assert mount.get("/f") == b"bytes"
+    mount.control(command="hasten")
+    sent(mount)
+    assert mount.uploads() == []
+    assert stage.stored("/f") == b"bytes"
+
+
 def test_r07_what_the_network_loses_is_never_given_up(
     open_stage: Open, expect_log: ExpectLog
 ) -> None:
@@ -103,11 +131,11 @@ def test_r07_what_the_network_loses_is_never_given_up(
     mount = stage.mount()
     mount.put("/f", b"bytes")
 
-    def sent() -> bool:
+    def all_sent() -> bool:
         mount.control(command="hasten")
         return not mount.uploads()
 
-    until(sent, "the sixth try")
+    until(all_sent, "the sixth try")
     assert stage.stored("/f") == b"bytes"
 
 

@@ -7,12 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fakevospace.personality import (
-    PERSONALITIES,
-    Personality,
-    UnknownPersonality,
-    personality_named,
-)
+from fakevospace.personalities import PERSONALITIES, UnknownPersonality, personality_named
+from fakevospace.personality import Personality
 from fakevospace.personalitytable import descriptions, page
 
 PAGE = Path(__file__).parents[3] / "docs/personalities.md"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fakevospace.access import Caller
 from fakevospace.nodes import Children, Kind, Node, NodeDraft
-from fakevospace.personality import CAVERN, VAULT, Personality
+from fakevospace.personalities import CAVERN, VAULT
+from fakevospace.personality import Personality
 from fakevospace.properties import CORE, IS_LOCKED, IS_PUBLIC, MD5
 from fakevospace.refusals import Refusal
 from fakevospace.space import Space
