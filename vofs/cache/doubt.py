@@ -17,7 +17,7 @@ from vofs.cache.brokenputs import BrokenPuts
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.outcome import Outcome
-from vofs.cache.putrecord import PutFate
+from vofs.cache.putrecord import PutFate, PutRecord
 from vofs.core.attributes import version_token
 from vofs.core.errors import NodeNotFound, TransferCorrupted, VersionChanged
 from vofs.core.nodes import NodeKind, VersionToken
@@ -92,7 +92,7 @@ class Doubts:
         token = self._look(file.path)
         generation = None if token is None else file.generation_of(token)
         if token is not None and generation is not None:
-            if put is not None and put.after_broken:
+            if put is not None and (put.after_broken or _is_hint(put, token)):
                 file.settle_as_arrived(token, generation)
                 return self._verify(file)
             self._stays(file, token, generation)
@@ -167,3 +167,11 @@ class Doubts:
         except NodeNotFound:
             return None
         return version_token(node) if node.kind is NodeKind.DATA else None
+
+
+def _is_hint(put: PutRecord, token: VersionToken) -> bool:
+    """Whether only an MD5 that may be of the bytes before says that the node is ours (R13).
+
+    What a PUT that broke wrote in place keeps it; here the content may be back to it meanwhile.
+    """
+    return not token.md5_proves and token.md5 != put.md5

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
@@ -186,7 +186,8 @@ class FilesInUse:
                 file.save()
             except CacheError:  # its row is behind, and may call "unsent" what has arrived
                 leaves = detached
-                raise
+                if not detached:  # that has no row
+                    raise
             finally:
                 if leaves:
                     file.close()
@@ -196,7 +197,8 @@ class FilesInUse:
                     with self._lock:
                         self._by_path[path], self._uses[file] = file, 0
             if detached:  # its row is gone, so that no crash brings the name back (decision 0005)
-                self._evictor.sweep()
+                with suppress(CacheError):  # its data file goes when the scheduler sweeps
+                    self._evictor.sweep()
                 self._on_gone(file)
         finally:
             with self._lock:

@@ -50,6 +50,8 @@ def is_foreign(
         return True
     if file.generation_of(token) is not None:
         return False  # it had arrived, and the answer was lost
+    if put.may_have_left(token.length, token.md5):
+        return False  # one before it did, which was not seen then, or arrived spoiled
     if remote.capabilities.atomic_put or token.length > put.longest:
         return True
     if file.holds_what_was_sent:

@@ -68,11 +68,13 @@ class Tombstone:
         token: the version that was unlinked.
         torn_size: a PUT of ours broke there, on a service that truncates: a node that is not
             longer than this is what it left, or makes yet of that version, bytes (R2).
+        whole: length and hex MD5 of what PUTs of ours whose answers were lost may have left there.
     """
 
     path: str
     token: VersionToken
     torn_size: int | None = None
+    whole: tuple[tuple[int, str], ...] = ()
 
 
 class Journal:
@@ -130,10 +132,15 @@ class Journal:
         """All tombstones."""
         with self._index.transaction() as connection:
             rows = connection.execute(
-                "SELECT path, torn_size, length, md5, date_ms, md5_proves FROM tombstone"
+                "SELECT path, torn_size, whole, length, md5, date_ms, md5_proves FROM tombstone"
             ).fetchall()
-        found = [(path, token_of(columns), torn_size) for path, torn_size, *columns in rows]
-        return [Tombstone(path, token, torn) for path, token, torn in found if token is not None]
+        found = []
+        for path, torn_size, whole, *columns in rows:
+            token = token_of(columns)
+            if token is not None:
+                arrivals = tuple((length, md5) for length, md5 in json.loads(whole))
+                found.append(Tombstone(path, token, torn_size, arrivals))
+        return found
 
     def drop_tombstone(self, path: str) -> None:
         """The node is gone, or was replaced.
@@ -158,8 +165,13 @@ def end_intent(connection: sqlite3.Connection, intent: Intent) -> None:
 def add_tombstone(connection: sqlite3.Connection, tombstone: Tombstone) -> None:
     """Within a transaction: remember a node to be deleted."""
     connection.execute(
-        "INSERT OR REPLACE INTO tombstone VALUES (?, ?, ?, ?, ?, ?)",
-        (tombstone.path, *token_columns(tombstone.token), tombstone.torn_size),
+        "INSERT OR REPLACE INTO tombstone VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            tombstone.path,
+            *token_columns(tombstone.token),
+            tombstone.torn_size,
+            json.dumps(tombstone.whole),
+        ),
     )
 
 

@@ -6,6 +6,8 @@ import enum
 import json
 from dataclasses import dataclass
 
+WHOLE_KEPT = 16  # of so many versions that may have arrived
+
 
 class PutFate(enum.Enum):
     """What is known of a PUT that began and did not simply succeed."""
@@ -28,6 +30,8 @@ class PutRecord:
             success is the end (R1).
         mixed: one before it sent another generation, of which traces may be there.
         longest_before: the bytes of the longest PUT before it of which traces may be there.
+        whole_before: length and hex MD5 of what PUTs before it, or it, may have left there whole;
+            each may appear late, or be shown late.
         transaction: the put transaction that carries it: its number, and the size it was begun
             for; or None.
     """
@@ -40,11 +44,22 @@ class PutRecord:
     mixed: bool = False
     transaction: tuple[str, int] | None = None
     longest_before: int = 0
+    whole_before: tuple[tuple[int, str], ...] = ()
 
     @property
     def longest(self) -> int:
         """What was left on a service that truncates is at most as long as this, bytes."""
         return max(self.size, self.longest_before)
+
+    @property
+    def whole(self) -> tuple[tuple[int, str], ...]:
+        """Length and hex MD5 of all versions that it and those before it may have left."""
+        its_own = () if self.md5 is None else ((self.size, self.md5),)
+        return tuple(dict.fromkeys((*self.whole_before, *its_own)))[-WHOLE_KEPT:]
+
+    def may_have_left(self, length: int, md5: str | None) -> bool:
+        """Whether a version of that length and hex MD5 is one that arrived after all."""
+        return md5 is not None and (length, md5) in self.whole
 
     @property
     def detail(self) -> str:
@@ -55,6 +70,7 @@ class PutRecord:
             "after_broken": self.after_broken,
             "transaction": self.transaction,
             "longest_before": self.longest_before,
+            "whole_before": self.whole_before,
         }
         return json.dumps(fields)
 
@@ -71,4 +87,7 @@ def put_record(
     transaction = None if begun is None else (begun[0], begun[1])
     after_broken, mixed = fields.get("after_broken", False), fields.get("mixed", False)
     longest_before = fields.get("longest_before", 0)
-    return PutRecord(generation, size, md5, fate, after_broken, mixed, transaction, longest_before)
+    whole_before = tuple((length, digest) for length, digest in fields.get("whole_before", ()))
+    return PutRecord(
+        generation, size, md5, fate, after_broken, mixed, transaction, longest_before, whole_before
+    )

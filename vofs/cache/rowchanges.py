@@ -54,6 +54,15 @@ def set_base(connection: sqlite3.Connection, number: int, base: VersionToken) ->
     )
 
 
+def forget_put(connection: sqlite3.Connection, number: int) -> None:
+    """Within a transaction: nothing is left where the file's last PUT went (R2)."""
+    connection.execute(
+        "UPDATE file SET put_generation=NULL, put_size=NULL, put_md5=NULL, put_detail=''"
+        " WHERE number=?",
+        (number,),
+    )
+
+
 def delete_number(connection: sqlite3.Connection, number: int) -> None:
     """Within a transaction: drop the row of that number, whatever its path."""
     connection.execute("DELETE FROM span WHERE number=?", (number,))

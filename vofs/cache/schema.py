@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-FORMAT = 3
+FORMAT = 4
 
 SCHEMA = """
 -- identity of this cache, boot_id and clean-stop mark, and how many power losses it has seen (R5)
@@ -54,7 +54,7 @@ CREATE TABLE intent (id INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL, det
 -- R9: a node that was unlinked while open and is still to be deleted
 CREATE TABLE tombstone (path TEXT PRIMARY KEY, length INTEGER NOT NULL, md5 TEXT,
     date_ms INTEGER, md5_proves INTEGER NOT NULL,
-    torn_size INTEGER) WITHOUT ROWID;
+    torn_size INTEGER, whole TEXT NOT NULL DEFAULT '[]') WITHOUT ROWID;
 -- R1: a PUT to this path broke on a service that truncates, and may still spoil the next one
 CREATE TABLE broken_put (path TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
 -- R13: what we stored lately, and what it replaced: JSON, kept until that can be no lag any more
@@ -103,6 +103,7 @@ ALTER TABLE tombstone ADD COLUMN torn_size INTEGER;
 UPDATE tombstone SET torn_size = length
     WHERE md5 IS NULL AND date_ms IS NULL AND NOT md5_proves;
 """,
+    3: "ALTER TABLE tombstone ADD COLUMN whole TEXT NOT NULL DEFAULT '[]';\n",
 }
 
 

@@ -94,6 +94,7 @@ class Sending(Evictable):
                 mixed=others or (before is not None and before.mixed),
                 transaction=None if before is None else before.transaction,
                 longest_before=0 if before is None else before.longest,
+                whole_before=() if before is None else before.whole,
             )  # fmt: skip
             self._save(whole=self.state.is_whole, durable=durable or not self._name_is_durable)
             self._name_is_durable = True
@@ -185,20 +186,29 @@ class Sending(Evictable):
             self.arrived_at = self._clock.monotonic()
             self._upload_ended(None, keep_put=True)
 
-    def not_stored(self, event: Event, failure: VofsError, *, began: bool) -> None:
+    def not_stored(
+        self,
+        event: Event,
+        failure: VofsError,
+        *,
+        began: bool,
+        left: tuple[int, str] | None = None,
+    ) -> None:
         """The upload ended with RETRY, DOUBT or FAIL.
 
         Args:
             event: which of them.
             failure: why.
             began: the service may hold a trace of it: that stays on record (R2).
+            left: length and hex MD5 of what the service says that it stored.
         """
         with self.lock:
             self.state.not_stored(event)
             if not began and self.put is not None and self.put.transaction is None:
                 self.put = self._put_before
             elif event is not Event.DOUBT and self.put is not None:
-                self.put = replace(self.put, fate=PutFate.OVER)
+                whole = self.put.whole_before if left is None else (*self.put.whole_before, left)
+                self.put = replace(self.put, fate=PutFate.OVER, whole_before=whole)
             self._upload_ended(failure, keep_put=True)
 
     def give_up(self, event: Event, failure: VofsError) -> None:
@@ -273,6 +283,11 @@ class Sending(Evictable):
                     return False
                 self.lock.wait(remaining if given_up is never else min(remaining, POLL_S))
             return True
+
+    def forget_put(self) -> None:
+        """It has got another name (already in its row), and its last PUT left nothing anywhere."""
+        with self.lock:
+            self.put = self._put_before = None
 
     def replaces(self, token: VersionToken) -> None:
         """A file made here has got the name of a node (already in its row): it replaces `token`."""

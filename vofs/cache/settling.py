@@ -60,10 +60,12 @@ class Settling(Sending):
     def settle_as_arrived(self, token: VersionToken, generation: int) -> None:
         """The PUT in doubt did arrive, but one that broke before it may still spoil it (R1)."""
         with self.lock:
-            longest = 0 if self.put is None else self.put.longest
+            put = self.put
+            assert put is not None
             self.put = PutRecord(
-                generation, token.length, token.md5, PutFate.ARRIVED,
-                after_broken=True, longest_before=longest,
+                generation, token.length, token.md5, PutFate.ARRIVED, after_broken=True,
+                mixed=put.mixed or put.md5 != token.md5, longest_before=put.longest,
+                whole_before=put.whole,
             )  # fmt: skip
             self.arrived_at = self._clock.monotonic()
             self._upload_ended(None, keep_put=True)

@@ -57,7 +57,7 @@ class Storing:
             receipt = self._remote.put_bytes(file.path, _body(file, ticket, digest), ticket.size)
             sent = receipt, digest.hexdigest()
         receipt, md5 = sent
-        _check_proof(file.path, self._proof(file.path, receipt), ticket.size, md5)
+        _check_proof(file.path, self._proof(file.path, receipt), receipt, ticket.size, md5)
         return VersionToken(ticket.size, md5, None, caps.atomic_put)
 
     def _proof(self, path: str, receipt: PutReceipt) -> PutReceipt:
@@ -74,14 +74,19 @@ class Storing:
         return PutReceipt(node.md5, node.length)
 
 
-def _check_proof(path: str, proof: PutReceipt, size: int, md5: str) -> None:
-    """Digest, or at least length; nothing at all proves nothing."""
+def _check_proof(path: str, proof: PutReceipt, reply: PutReceipt, size: int, md5: str) -> None:
+    """Digest, or at least length; nothing at all proves nothing.
+
+    What the reply itself names is what became of our bytes; what a node names may be another's.
+    """
     if proof.md5 is None and proof.length is None:
         raise RemoteUnavailable(f"{path}: sent, but nothing proves that it arrived", sent=True)
+    length = size if reply.length is None else reply.length
     if proof.md5 not in (None, md5) or proof.length not in (None, size):
         raise TransferCorrupted(
             f"{path}: the service stored {proof.length} bytes with MD5 {proof.md5},"
-            f" sent were {size} with {md5}"
+            f" sent were {size} with {md5}",
+            stored=None if reply.md5 is None else (length, reply.md5),
         )
     if proof.md5 is None and size:
         log.info("%s: stored, but the service offers no digest to verify it", path)

@@ -25,6 +25,7 @@ from vofs.cache.rowchanges import delete_number
 from vofs.cache.unlinked import NEVER, Unlinked, UnlinkedNames
 from vofs.core.attributes import version_token
 from vofs.core.errors import CacheError, NodeBusy, NodeNotFound, RemoteUnavailable, VofsError
+from vofs.core.nodes import NodeInfo, NodeKind
 from vofs.core.uploadqueue import backoff_s
 from vofs.remote.api import Remote
 
@@ -116,8 +117,8 @@ class Tombstones(UnlinkedNames):
             return None
         if entry.file is not None:
             delete_number(connection, entry.file.number)
-        if entry.token is not None:
-            add_tombstone(connection, Tombstone(path, entry.token, entry.torn_size))
+        if entry.tombstone is not None:
+            add_tombstone(connection, entry.tombstone)
         return entry
 
     def written(self, entry: Unlinked | None) -> None:
@@ -129,7 +130,7 @@ class Tombstones(UnlinkedNames):
             now = self._unlinked.get(path)
             if now is None or now.committed or now.file is not entry.file:
                 return
-            if entry.token is not None:
+            if entry.tombstone is not None:
                 self._unlinked[path] = replace(now, committed=True, file=None)
             elif entry.older is not None:
                 self._unlinked[path] = entry.older
@@ -189,11 +190,11 @@ class Tombstones(UnlinkedNames):
                 meanwhile, and failed, and is about to give it back: then the node must stay.
         """
         entry = self.find(path)
-        if entry is None or entry.token is None:
+        if entry is None or entry.tombstone is None:
             return
         if given_up or entry.due_at != NEVER:
             self._keep_successor(path)
-            self._delete(Tombstone(path, entry.token, entry.torn_size))
+            self._delete(entry.tombstone)
             self._journal.drop_tombstone(path)
             self._on_buried(path)
             self.consumed(path)
@@ -209,13 +210,23 @@ class Tombstones(UnlinkedNames):
                 successor.sync()
 
     def _delete(self, tombstone: Tombstone) -> None:
-        path, torn_size = tombstone.path, tombstone.torn_size
+        path = tombstone.path
         try:
-            found = version_token(self._remote.get_node(path))
-            is_torn = torn_size is not None and found.length <= torn_size
-            if is_torn or is_ours(self._remote, path, tombstone.token, found):
+            if self._is_what_was_unlinked(tombstone, self._remote.get_node(path)):
                 self._remote.delete_node(path)
             else:
                 log.warning("%s was replaced on the service: not deleted", path)
         except NodeNotFound:
             return
+
+    def _is_what_was_unlinked(self, tombstone: Tombstone, node: NodeInfo) -> bool:
+        """Whether `node` is the version from before, or what a PUT of ours left of it."""
+        found, token, torn_size = version_token(node), tombstone.token, tombstone.torn_size
+        if node.kind is not NodeKind.DATA:
+            return False
+        if found.md5 is not None and (found.length, found.md5) in tombstone.whole:
+            return True
+        if torn_size is not None and found.length <= torn_size:
+            # As long as the whole, and with an MD5 of its own, it was stored by somebody else.
+            return found.length < torn_size or found.md5 in (None, token.md5)
+        return is_ours(self._remote, tombstone.path, token, found)

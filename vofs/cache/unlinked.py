@@ -14,7 +14,6 @@ from vofs.cache.cachedfile import CachedFile
 from vofs.cache.clock import Clock
 from vofs.cache.filetable import FileTable
 from vofs.cache.journal import Tombstone
-from vofs.core.nodes import VersionToken
 from vofs.locks import Level, OrderedLock
 
 GRACE_S = 0.2
@@ -27,8 +26,7 @@ class Unlinked:
 
     Attributes:
         path: the name.
-        token: the version that the service had then; None: it never had the file.
-        torn_size: see `Tombstone`.
+        tombstone: what is to go from the service; None: nothing, it never had the file.
         file: the open file, as long as its row is there; None when that is gone.
         committed: it is in the journal, and the file's row is gone.
         due_at: when the node may go, monotonic seconds.
@@ -38,12 +36,11 @@ class Unlinked:
     """
 
     path: str
-    token: VersionToken | None
+    tombstone: Tombstone | None
     file: CachedFile | None
     committed: bool
     due_at: float
     attempts: int = 0
-    torn_size: int | None = None
     older: Unlinked | None = None
 
 
@@ -63,21 +60,17 @@ class UnlinkedNames:
     def placed(self, tombstone: Tombstone) -> None:
         """A tombstone is in the journal: its node goes when it is due."""
         path, due_at = tombstone.path, self._clock.monotonic()
-        entry = Unlinked(path, tombstone.token, None, True, due_at, torn_size=tombstone.torn_size)
+        entry = Unlinked(path, tombstone, None, True, due_at)
         with self._lock:
             self._unlinked[path] = entry
 
-    def raised(
-        self, file: CachedFile, path: str, token: VersionToken | None, torn_size: int | None = None
-    ) -> None:
+    def raised(self, file: CachedFile, path: str, tombstone: Tombstone | None) -> None:
         """The open file `file` was unlinked; nothing is committed yet.  See `Unlinked`."""
         due_at = self._clock.monotonic() + GRACE_S
         self._table.share(file)
         with self._lock:
             older = self._unlinked.get(path)
-            self._unlinked[path] = Unlinked(
-                path, token, file, False, due_at, torn_size=torn_size, older=older
-            )
+            self._unlinked[path] = Unlinked(path, tombstone, file, False, due_at, older=older)
 
     def find(self, path: str) -> Unlinked | None:
         """What stands at `path`, or None."""

@@ -34,6 +34,7 @@ from vofs.core.errors import (
     NodeNotFound,
     RemoteTimeout,
     RemoteUnavailable,
+    TransferCorrupted,
     UploadConflict,
     UploadFailed,
     VersionChanged,
@@ -183,7 +184,9 @@ class Uploader:
         final = is_final(failure, file.answered_failures + 1)
         replaced = self._is_other_kind(file.path)
         event = Event.FAIL if final and not replaced else Event.RETRY
-        file.not_stored(event, failure, began=not self._remote.capabilities.atomic_put)
+        left = failure.stored if isinstance(failure, TransferCorrupted) else None
+        began = left is not None or not self._remote.capabilities.atomic_put
+        file.not_stored(event, failure, began=began, left=left)
         if replaced:
             raise UploadConflict(f"{file.path} is no file on the service now") from failure
         return Outcome(failure, final=final)

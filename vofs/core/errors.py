@@ -180,7 +180,16 @@ class VersionChanged(TransferError):
 
 
 class TransferCorrupted(TransferError):
-    """Length or digest of what arrived differs from what was sent."""
+    """Length or digest of what arrived differs from what was sent.
+
+    Args:
+        message: what differs.
+        stored: length and hex MD5 of what a service says that it has made of an upload, if it does.
+    """
+
+    def __init__(self, message: str = "", *, stored: tuple[int, str] | None = None) -> None:
+        super().__init__(message)
+        self.stored = stored
 
 
 class DownloadsDiffer(TransferCorrupted):

@@ -9,9 +9,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, suppress
 
 from vofs.cache.cachedfile import CachedFile
+from vofs.cache.foreign import is_foreign
+from vofs.cache.journal import Tombstone
 from vofs.cache.putrecord import PutRecord
 from vofs.core.attributes import version_token
-from vofs.core.errors import NodeNotFound, RemoteError
+from vofs.core.errors import NodeNotFound, RemoteError, VofsError
 from vofs.core.nodes import VersionToken
 from vofs.mount.followed import Parts
 
@@ -40,27 +42,68 @@ class Hiding:
             raise NodeNotFound(path)
         hold = parts.gate.hold((path,), parts.timeout_s)
         try:
-            token, torn_size = file.provenance[0], None
-            if file.put is not None:  # what a PUT in doubt left there is what is unlinked, too
-                token, torn_size = self._left_by(file.put, path, token)
-            elif self._is_hearsay(file):
-                with suppress(RemoteError):  # not to be had: what is there goes if it is this one
-                    token = self._version_there(path)
+            tombstone = self._tombstone_of(file)
             parts.writeback.forget(file)
             with parts.table.changing_names(path):
                 parts.table.detached(path)
-            parts.tombstones.raised(file, path, token, torn_size)
+            parts.tombstones.raised(file, path, tombstone)
             parts.tree.removed(path)
         finally:
             parts.gate.release(hold)
 
+    def _tombstone_of(self, file: CachedFile) -> Tombstone | None:
+        """What is to go with the name of `file`; None: the service has nothing of it."""
+        path, (token, put, _) = file.path, file.provenance
+        if put is not None:
+            seen, foreign = None, False
+            with suppress(VofsError):  # not to be had: what was sent from here decides later
+                seen, foreign = self._look_at(file)
+            if not foreign:
+                return self._left_by(put, path, token, seen)
+        elif self._is_hearsay(file):
+            with suppress(RemoteError):  # not to be had: what is there goes if it is this one
+                token = self._version_there(path)
+        return None if token is None else Tombstone(path, token)
+
     def _left_by(
-        self, put: PutRecord, path: str, base: VersionToken | None
-    ) -> tuple[VersionToken | None, int | None]:
-        """What a PUT that broke left at `path`, as `Tombstone` has it."""
-        if self._parts.remote.capabilities.atomic_put:
-            return self._version_there(path), None
-        return base or VersionToken(put.longest, md5_proves=False), put.longest
+        self, put: PutRecord, path: str, base: VersionToken | None, seen: VersionToken | None
+    ) -> Tombstone | None:
+        """What a PUT that broke left at `path`, did not touch, or leaves there yet.
+
+        Args:
+            put: the PUT.
+            path: the name.
+            base: the version from before.
+            seen: what is there now: one of these.
+        """
+        truncates, whole = not self._parts.remote.capabilities.atomic_put, put.whole
+        is_new = seen is not None and not (base is not None and base.same_version(seen))
+        if seen is not None and is_new and seen.md5 is not None:
+            whole += ((seen.length, seen.md5),)
+        if base is None and truncates:
+            base = VersionToken(put.longest, md5_proves=False)
+        elif base is None and whole:
+            base = VersionToken(*whole[-1])
+        torn_size = put.longest if truncates else None
+        return None if base is None else Tombstone(path, base, torn_size, whole)
+
+    def _look_at(self, file: CachedFile) -> tuple[VersionToken | None, bool]:
+        """What the service has under a changed file's name, and whether its user never saw it.
+
+        Raises:
+            NodeBusy: that takes too long.
+            RemoteError: the service cannot be asked.
+        """
+        parts = self._parts
+        deadline = parts.clock.monotonic() + parts.timeout_s
+        try:
+            node = parts.remote.get_node(file.path)
+        except NodeNotFound:
+            return None, False
+        foreign = is_foreign(
+            parts.remote, file, node, given_up=lambda: parts.clock.monotonic() >= deadline
+        )
+        return version_token(node), foreign
 
     def _version_there(self, path: str) -> VersionToken | None:
         try:

@@ -19,7 +19,6 @@ from dataclasses import replace
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.emptyfile import RECREATE
 from vofs.cache.firstsight import is_ours
-from vofs.cache.foreign import is_foreign
 from vofs.cache.journal import Intent, end_intent
 from vofs.cache.rowchanges import delete_file
 from vofs.cache.waiting import never
@@ -40,6 +39,7 @@ from vofs.mount.hiding import Hiding
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.2
+LOOK = "look"  # the step of an unlink before its DELETE
 
 
 class Namespace(Hiding):
@@ -122,30 +122,20 @@ class Namespace(Hiding):
         is_ours = file is not None and file.is_dirty
         if not is_ours and parts.tree.lookup(path).kind is NodeKind.CONTAINER:
             raise IsAContainer(path)
-        with self._change(Intent("unlink", path), self._settle_delete, durable=False) as standing:
+        intent = Intent("unlink", path, step=LOOK)
+        with self._change(intent, self._settle_delete, durable=False) as standing:
             file = parts.table.peek(path)
             if file is not None and file.is_local and file.put is None:
                 self._gone_here(standing)
                 return
-            if file is not None and file.is_dirty and self._hides_a_foreign_version(file):
+            if file is not None and file.is_dirty and self._look_at(file)[1]:
                 self._gone_here(standing)
                 parts.tree.appeared(path)
                 log.warning("%s is removed here; what somebody else stored there stays", path)
                 return
             token = self._known_version(path, file)
-            self._delete(self._parts.journal.advance(replace(standing, source_token=token)))
-
-    def _hides_a_foreign_version(self, file: CachedFile) -> bool:
-        """Whether the service has something under that name which its user has not seen."""
-        parts = self._parts
-        deadline = parts.clock.monotonic() + parts.timeout_s
-        try:
-            node = parts.remote.get_node(file.path)
-        except NodeNotFound:
-            return False
-        return is_foreign(
-            parts.remote, file, node, given_up=lambda: parts.clock.monotonic() >= deadline
-        )
+            intent = replace(standing, step="delete", source_token=token)
+            self._delete(self._parts.journal.advance(intent))
 
     def _known_version(self, path: str, file: CachedFile | None) -> VersionToken | None:
         """The version that the service is known to hold; None while that is in doubt."""
@@ -210,8 +200,12 @@ class Namespace(Hiding):
             parts.tree.removed(path)
 
     def _settle_delete(self, intent: Intent) -> None:
-        """After a lost answer: 404 or another version is done; the same one is not done."""
-        if self._is_gone(intent):
+        """After a lost answer: 404 or another version is done; the same one is not done.
+
+        Nor is what the service was never asked for, whatever it holds: a file that was not sent.
+        """
+        intent = self._parts.journal.find(intent.number)
+        if intent.step != LOOK and self._is_gone(intent):
             self._gone_here(intent)
         else:
             self._parts.journal.forget(intent)
@@ -251,9 +245,9 @@ class Namespace(Hiding):
             except VofsError:
                 try:
                     self._parts.journal.forget(standing)
-                except CacheError:
+                except CacheError:  # refused, that is known: only the journal is still to be told
                     followed = True
-                    self._followed.add(standing, hold, settle)
+                    self._followed.add(standing, hold, self._parts.journal.forget)
                 raise
         finally:
             if not followed:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 
 from vofs.cache.cachedfile import CachedFile
-from vofs.cache.rowchanges import rename_files, set_base
+from vofs.cache.putrecord import PutFate
+from vofs.cache.rowchanges import forget_put, rename_files, set_base
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
     ContainerNotEmpty,
@@ -46,7 +47,7 @@ class Renaming(Moving):
             moved = parts.tree.lookup(source)
             replaced = self._replaced(destination, moved)
             file = parts.table.peek(source)
-            if file is not None and file.is_local and file.put is None:
+            if file is not None and file.is_local and self._never_arrived(file):
                 self._rename_here(file, destination, replaced)
             else:
                 self._rename_there(moved, destination, replaced, hold)
@@ -56,6 +57,23 @@ class Renaming(Moving):
         finally:
             if not followed:
                 parts.gate.release(hold)
+
+    def _never_arrived(self, file: CachedFile) -> bool:
+        """Whether a file that the service is not known to have is not there, not even torn.
+
+        A refusal, or the end of a doubt, leaves it so; the name of such a file is ours alone.
+        Where PUTs are atomic a look may lag: there the service is asked to move it.
+        """
+        remote = self._parts.remote
+        if file.put is None:
+            return True
+        if file.put.fate is not PutFate.OVER or remote.capabilities.atomic_put:
+            return False
+        try:
+            remote.get_node(file.path)
+        except NodeNotFound:
+            return True
+        return False
 
     def _replaced(self, destination: str, moved: NodeInfo) -> NodeInfo | None:
         """The node that has to make room, also one under a tombstone, or None.
@@ -67,10 +85,12 @@ class Renaming(Moving):
         """
         parts = self._parts
         local = parts.table.peek(destination)
+        put = local.put if local is not None and local.is_local else None
         # What is known here of a file whose upload may have arrived says nothing of the service.
-        in_doubt = local is not None and local.is_local and local.put is not None
+        in_doubt = put is not None
+        may_go_on = put is not None and put.fate is not PutFate.OVER
         truncates = not parts.remote.capabilities.atomic_put
-        if (in_doubt and truncates) or parts.is_threatened(destination):
+        if (may_go_on and truncates) or parts.is_threatened(destination):
             raise NodeBusy(f"{destination}: what became of its upload is not known yet; try again")
         try:
             if parts.tombstones.find(destination) is not None:
@@ -109,6 +129,7 @@ class Renaming(Moving):
             with parts.index.transaction(durable=durable) as connection:
                 unlinked = parts.tombstones.write(connection, destination)
                 rename_files(connection, source, destination)
+                forget_put(connection, file.number)
                 if base is not None:
                     set_base(connection, file.number, base)
             parts.tombstones.written(unlinked)
@@ -116,6 +137,7 @@ class Renaming(Moving):
                 parts.writeback.forget(local)
             parts.tree.removed(source)
             parts.table.renamed(source, destination)
+            file.forget_put()
             file.name_committed(durable=durable)
         parts.tree.invalidate(destination)
         if base is not None:

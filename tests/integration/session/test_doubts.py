@@ -301,7 +301,7 @@ def test_r02_what_somebody_else_stored_is_no_torn_put(
     left there looks like a shorter file of somebody else's. It is read before anything is sent
     over it or deleted: a beginning of what was sent is ours, anything else is a conflict like any
     other. Only where the file was changed here after that upload began can that not be told; then
-    a shorter node is taken for ours, and so is one left by the upload of a file that was unlinked
+    a shorter node is taken for ours, and so is one that comes there after the file was unlinked
     while it was open."""
     expect_log("is not sent yet")
     expect_log("ours is kept as f.conflict")

@@ -8,11 +8,13 @@ import os
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.support.faultydisk import COMMIT, DiskFault
+from tests.integration.session.test_writeback import sent
+from tests.support.faultydisk import COMMIT, REMOVE, DiskFault
 from tests.support.logs import ExpectLog
 from tests.support.sessions import (
     Background,
     Fault,
+    Killed,
     ManualClock,
     Mounted,
     Stage,
@@ -46,6 +48,63 @@ def test_r09_a_full_disk_does_not_take_the_name_from_a_file_that_was_to_be_repla
     mount.stop()
     assert (stage.stored("/a"), stage.stored("/b")) == (NEW, OLD)
     assert stage.left() == ([], [], [])
+
+
+def test_r09_a_rename_that_is_done_does_not_fail_because_old_data_cannot_be_removed(
+    stage: Stage,
+) -> None:
+    """The closed file that it replaces: its data file stays for a while, nothing else."""
+    stage.store("/a", NEW)
+    stage.store("/b", OLD)
+    mount = stage.mount(threads=False)
+    mount.get("/b")
+    mount.call("unlink", mount.hide("/b"))  # the last handle is closed between the two renames
+    stage.changes.plan(DiskFault(name=REMOVE, before=raising(CacheFull("no room"))))
+    mount.call("rename", "/a", "/b")
+    assert (mount.ls("/"), mount.get("/b")) == (["b"], NEW)
+    mount.housekeeping()
+    mount.stop()
+    assert (stage.names(), stage.stored("/b")) == ({"b"}, NEW)
+    assert stage.left() == ([], [], [])
+    assert not stage.stray_data()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_r08_an_unlink_that_was_never_asked_for_takes_no_unsent_file(
+    open_stage: Open, expect_log: ExpectLog, killed: bool
+) -> None:
+    """The service has no such node, because the upload broke: that does not mean "deleted"."""
+    expect_log("is not sent yet")
+    stage = open_stage("cavern", ManualClock(), close_wait_s=0.0, settle_s=0.0)
+    mount = stage.mount(threads=False)
+    stage.remote.plan(Fault("put_bytes", before=lost("it never got there")))
+    mount.put("/f", NEW)
+    sent(mount)
+    gone = RemoteUnavailable("no answer", sent=True)
+    stage.remote.plan(Fault("get_node", path=stage.path("/f"), before=raising(gone)))
+    full = DiskFault(2, COMMIT, before=raising(CacheFull("no room")))
+    stage.changes.plan(full)
+    with pytest.raises(OSError, match="Errno"):
+        mount.call("unlink", "/f")
+    if killed:
+        expect_log("of an earlier mount")
+        expect_log("was interrupted: looking")
+        with pytest.raises(Killed):
+            stage.kill()
+        mount = stage.reopen(threads=False)
+    mount.housekeeping()
+    assert mount.get("/f") == NEW
+    settled(mount)
+    assert stage.stored("/f") == NEW
+    mount.stop()
+    assert stage.left() == ([], [], [])
+
+
+def settled(mount: Mounted) -> None:
+    """All is sent; where a PUT broke, what comes after it is looked at again (R1)."""
+    for _ in range(5):
+        mount.control(command="hasten")
+        sent(mount)
 
 
 def new_file_over_a_tombstone(stage: Stage) -> tuple[Mounted, int]:

@@ -58,7 +58,7 @@ def test_steps_and_the_end(parts: Parts) -> None:
 def test_tombstones(parts: Parts) -> None:
     journal = Journal(parts.index)
     one = Tombstone("/a", VersionToken(5, "ab", None, True))
-    other = Tombstone("/a", VersionToken(6, None, 7, False), torn_size=3)
+    other = Tombstone("/a", VersionToken(6, None, 7, False), torn_size=3, whole=((7, "aa"),))
     for tombstone in (one, other):
         with parts.index.transaction() as connection:
             add_tombstone(connection, tombstone)

@@ -213,7 +213,7 @@ def test_r21_a_ballast_is_given_up_when_the_index_finds_no_room(
         connection.execute(f"PRAGMA max_page_count={pages}")
     with pytest.raises(CacheFull), index.transaction() as connection:
         connection.executemany(
-            "INSERT INTO tombstone VALUES (?, 1, NULL, NULL, 0, NULL)",
+            "INSERT INTO tombstone VALUES (?, 1, NULL, NULL, 0, NULL, '[]')",
             [(f"/{n}",) for n in range(5000)],
         )
     assert called == [True]
@@ -221,7 +221,7 @@ def test_r21_a_ballast_is_given_up_when_the_index_finds_no_room(
     with index.transaction() as connection:
         connection.execute("PRAGMA max_page_count=1000000")
         assert connection.execute("SELECT count(*) FROM tombstone").fetchone() == (0,)
-        connection.execute("INSERT INTO tombstone VALUES ('/x', 1, NULL, NULL, 0, NULL)")
+        connection.execute("INSERT INTO tombstone VALUES ('/x', 1, NULL, NULL, 0, NULL, '[]')")
     parts.disk.hold_ballast()
     assert ballast.exists()
 
@@ -231,7 +231,7 @@ def test_r21_the_log_is_brought_in_by_the_scheduler_and_nobody_else(parts: Parts
     for start in range(0, 100000, 20000):
         with parts.index.transaction() as connection:
             connection.executemany(
-                "INSERT INTO tombstone VALUES (?, 1, NULL, NULL, 0, NULL)",
+                "INSERT INTO tombstone VALUES (?, 1, NULL, NULL, 0, NULL, '[]')",
                 [(f"/a long name that fills the log {start + n}",) for n in range(20000)],
             )
     assert log.stat().st_size > 4 << 20

@@ -1,0 +1,179 @@
+"""Renames from and to a name where an upload broke, was refused, or may have left something.
+
+R8 to R11: what is renamed is there under the new name and nothing comes back under the old one, by
+whichever of the versions stands on the service.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from tests.integration.session.conftest import Open
+from tests.integration.session.test_whose_version import (
+    BOTH,
+    OURS,
+    SETTLE_S,
+    breaks,
+    changed,
+    making,
+)
+from tests.integration.session.test_writeback import sent, settled
+from tests.support.logs import ExpectLog
+from tests.support.sessions import Fault, ManualClock, Mounted, Stage, allowing, lost, raising
+from vofs.core.errors import PermissionDenied, QuotaExceeded, RemoteUnavailable
+
+OTHER = b"another file"
+LEFT = pytest.mark.parametrize(
+    "left", [None, b"", OURS[:100], OURS], ids=["untouched", "empty", "torn", "whole"]
+)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def made(open_stage: Open, clock: ManualClock) -> Callable[..., Stage]:
+    return making(open_stage, clock)
+
+
+def refused(stage: Stage) -> Mounted:
+    """A new file that the service refuses: it is `failed`, and kept."""
+    mount = stage.mount(threads=False)
+    stage.remote.plan(Fault("put_bytes", before=raising(QuotaExceeded("no room"))))
+    mount.put("/f", OURS)
+    sent(mount)
+    assert [upload["state"] for upload in mount.uploads()] == ["failed"]
+    return mount
+
+
+@BOTH
+def test_r08_a_file_that_was_refused_can_be_renamed(
+    made: Callable[..., Stage], clock: ManualClock, expect_log: ExpectLog, personality: str
+) -> None:
+    """R8: the service never got anything of it; on cavern that was "try again", for ever."""
+    expect_log("cannot be sent", level=logging.ERROR)
+    stage = made(personality, existed=False)
+    mount = refused(stage)
+    mount.call("rename", "/f", "/g")
+    assert (mount.ls("/"), mount.get("/g")) == (["g"], OURS)
+    with allowing("of an earlier mount"):
+        with pytest.raises(RemoteUnavailable):
+            stage.kill()
+        mount = stage.reopen(threads=False)
+    assert (mount.ls("/"), mount.get("/g")) == (["g"], OURS)
+    assert mount.control(command="flush", path="/") == {"flushed": 1}
+    settled(mount, clock)
+    assert stage.names() == {"g"}
+    assert stage.stored("/g") == OURS
+
+
+@BOTH
+def test_r10_a_file_that_was_refused_can_be_replaced(
+    made: Callable[..., Stage], clock: ManualClock, expect_log: ExpectLog, personality: str
+) -> None:
+    expect_log("cannot be sent", level=logging.ERROR)
+    stage = made(personality, existed=False)
+    mount = refused(stage)
+    mount.put("/g", OTHER)
+    mount.call("rename", "/g", "/f")
+    settled(mount, clock)
+    assert stage.names() == {"f"}
+    assert stage.stored("/f") == OTHER
+    assert mount.get("/f") == OTHER
+
+
+@LEFT
+@BOTH
+def test_r10_what_a_broken_upload_left_is_replaced(
+    made: Callable[..., Stage],
+    clock: ManualClock,
+    expect_log: ExpectLog,
+    personality: str,
+    left: bytes | None,
+) -> None:
+    """A new file is renamed over it while it is open; no doubt is left about either (R9)."""
+    expect_log("is not sent yet")
+    stage = made(personality)
+    mount = stage.mount(threads=False)
+    handle = changed(mount)
+    breaks(stage, mount, before=lost("it never got there"))
+    if left is not None and (left == OURS or not stage.vault):
+        stage.store("/f", left)
+    mount.put("/g", OTHER)
+    clock.advance(2 * SETTLE_S)
+    hidden = mount.hide("/f")
+    mount.call("rename", "/g", "/f")
+    mount.close(handle)
+    mount.call("unlink", hidden)
+    clock.advance(1.0)
+    mount.housekeeping()
+    settled(mount, clock)
+    assert stage.names() == {"f"}
+    assert stage.stored("/f") == OTHER
+
+
+@LEFT
+@BOTH
+def test_r09_a_name_comes_back_with_its_doubt(
+    made: Callable[..., Stage],
+    clock: ManualClock,
+    expect_log: ExpectLog,
+    personality: str,
+    left: bytes | None,
+) -> None:
+    """The rename over it is refused: our changes are sent, whatever the upload had left."""
+    expect_log("is not sent yet")
+    stage = made(personality)
+    stage.store("/g", OTHER)
+    mount = stage.mount(threads=False)
+    handle = changed(mount)
+    breaks(stage, mount, before=lost("it never got there"))
+    if left is not None and (left == OURS or not stage.vault):
+        stage.store("/f", left)
+    clock.advance(2 * SETTLE_S)
+    mount.hide("/f")
+    stage.remote.plan(Fault("create_move", times=9, before=raising(PermissionDenied("no"))))
+    with pytest.raises(PermissionError):
+        mount.call("rename", "/g", "/f")
+    mount.close(handle)
+    assert mount.get("/f") == OURS
+    settled(mount, clock)
+    assert stage.names() == {"f", "g"}
+    assert (stage.stored("/f"), stage.stored("/g")) == (OURS, OTHER)
+
+
+@LEFT
+@BOTH
+def test_r08_a_renamed_directory_takes_its_doubts_along(
+    made: Callable[..., Stage],
+    clock: ManualClock,
+    expect_log: ExpectLog,
+    personality: str,
+    left: bytes | None,
+) -> None:
+    """R1, R8: also after a kill, what broke below the old name is settled below the new one."""
+    expect_log("is not sent yet")
+    stage = made(personality, existed=False)
+    stage.mkdir("/d")
+    stage.store("/d/f", OTHER)
+    mount = stage.mount(threads=False)
+    handle = mount.open("/d/f", 2)
+    mount.write(handle, OURS)
+    mount.call("flush", handle)
+    breaks(stage, mount, before=lost("it never got there"))
+    if left is not None and (left == OURS or not stage.vault):
+        stage.store("/d/f", left)
+    mount.close(handle)
+    mount.call("rename", "/d", "/e")
+    with allowing("of an earlier mount"):
+        with pytest.raises(RemoteUnavailable):
+            stage.kill()
+        mount = stage.reopen(threads=False)
+    settled(mount, clock)
+    assert (stage.names(), stage.names("/e")) == ({"e"}, {"f"})
+    assert stage.stored("/e/f") == OURS

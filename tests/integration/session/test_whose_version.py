@@ -1,0 +1,309 @@
+"""Whose version stands under a name where an upload broke: R2, R7, R9, R11.
+
+Ours is the version from before, what an upload of ours left there, and what one leaves there yet,
+or is shown to have left only later.  All of that goes with its name, and is sent over without
+asking.  Anything else is somebody else's: it stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from tests.integration.session.conftest import Open
+from tests.integration.session.test_lag import Lagging
+from tests.integration.session.test_writeback import sent, settled
+from tests.support.logs import ExpectLog
+from tests.support.sessions import Fault, FaultyRemote, ManualClock, Mounted, Stage, lost
+from vofs.cache.unlinked import GRACE_S
+from vofs.core.nodes import MD5, NodeInfo
+from vofs.remote.api import PutReceipt
+
+SETTLE_S = 60.0
+BEFORE = b"the version from before " * 800
+OURS = b"changed here" * 100
+THEIRS = {"shorter": b"theirs" * 10, "as long": b"x" * len(OURS)}
+BOTH = pytest.mark.parametrize("personality", ["vault", "cavern"])
+EXISTED = pytest.mark.parametrize("existed", [True, False], ids=["existed", "new"])
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+def making(open_stage: Open, clock: ManualClock) -> Callable[..., Stage]:
+    """Make a stage with a file, or without."""
+
+    def make(personality: str, *, existed: bool = True) -> Stage:
+        stage = open_stage(personality, clock, close_wait_s=0.0, settle_s=SETTLE_S, attr_ttl_s=1.0)
+        if existed:
+            stage.store("/f", BEFORE)
+        return stage
+
+    return make
+
+
+@pytest.fixture
+def made(open_stage: Open, clock: ManualClock) -> Callable[..., Stage]:
+    return making(open_stage, clock)
+
+
+def changed(mount: Mounted, *, existed: bool = True, data: bytes = OURS) -> int:
+    """A handle of /f, which holds `data` now, all of it to be sent."""
+    handle = mount.open("/f", os.O_RDWR | os.O_TRUNC) if existed else mount.create("/f")
+    mount.write(handle, data)
+    mount.call("flush", handle)
+    return handle
+
+
+def breaks(
+    stage: Stage,
+    mount: Mounted,
+    *,
+    before: Callable[[], None] | None = None,
+    after: Callable[[], None] | None = None,
+) -> None:
+    """The next PUT breaks."""
+    stage.remote.plan(Fault("put_bytes", before=before, after=after))
+    count = stage.remote.count("put_bytes")
+    sent(mount)
+    assert stage.remote.count("put_bytes") == count + 1
+
+
+def unlinked(mount: Mounted, handle: int, clock: ManualClock) -> None:
+    """/f is unlinked while it is open, closed, and due to go on the service."""
+    hidden = mount.hide("/f")
+    mount.close(handle)
+    mount.call("unlink", hidden)
+    clock.advance(2 * GRACE_S)
+
+
+# -- unlinked while open (R9) ---------------------------------------------------------------------
+
+
+@EXISTED
+@pytest.mark.parametrize("theirs", THEIRS.values(), ids=THEIRS)
+@BOTH
+def test_r9_what_somebody_else_stored_before_the_unlink_stays(
+    made: Callable[..., Stage],
+    clock: ManualClock,
+    expect_log: ExpectLog,
+    personality: str,
+    theirs: bytes,
+    existed: bool,
+) -> None:
+    """R9, R11: the name showed our changes, so its user never saw it."""
+    expect_log("is not sent yet")
+    if existed:
+        expect_log("was replaced on the service: not deleted")
+    stage = made(personality, existed=existed)
+    mount = stage.mount(threads=False)
+    handle = changed(mount, existed=existed)
+    breaks(stage, mount, before=lost("it never got there"))
+    stage.store("/f", theirs)
+    unlinked(mount, handle, clock)
+    mount.housekeeping()
+    assert stage.stored("/f") == theirs
+    assert (mount.ls("/"), mount.get("/f")) == (["f"], theirs)
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["empty", "full"])
+@BOTH
+def test_r9_a_container_that_came_there_stays(
+    made: Callable[..., Stage],
+    clock: ManualClock,
+    expect_log: ExpectLog,
+    personality: str,
+    full: bool,
+) -> None:
+    """It was deleted when it was empty; else it was hidden here, and asked to go for ever."""
+    expect_log("is not sent yet")
+    expect_log("was replaced on the service: not deleted")
+    stage = made(personality)
+    mount = stage.mount(threads=False)
+    handle = changed(mount)
+    breaks(stage, mount, before=lost("it never got there"))
+    unlinked(mount, handle, clock)
+    stage.service.remote.delete_node(stage.path("/f"))
+    stage.mkdir("/f")
+    if full:
+        stage.store("/f/inner", b"theirs")
+    mount.housekeeping()
+    assert stage.names("/f") == ({"inner"} if full else set())
+    assert mount.ls("/") == ["f"]
+    mount.stop()
+    assert stage.left() == ([], [], [])
+
+
+@EXISTED
+@pytest.mark.parametrize("killed", [False, True])
+def test_r9_what_arrives_after_the_unlink_goes_with_its_name(
+    made: Callable[..., Stage],
+    clock: ManualClock,
+    expect_log: ExpectLog,
+    existed: bool,
+    killed: bool,
+) -> None:
+    """The PUT whose answer was lost ends, or is shown, only then (vault)."""
+    expect_log("is not sent yet")
+    stage = made("vault", existed=existed)
+    mount = stage.mount(threads=False)
+    handle = changed(mount, existed=existed)
+    breaks(stage, mount, after=lost())
+    assert stage.stored("/f") == OURS
+    if existed:
+        stage.store("/f", BEFORE)
+    else:
+        stage.service.remote.delete_node(stage.path("/f"))
+    unlinked(mount, handle, clock)
+    if killed:
+        mount.session._tombstones.commit(stage.path("/f"))
+        with pytest.raises(Exception, match="killed"):
+            stage.kill()
+        mount = stage.reopen(threads=False)
+    stage.store("/f", OURS)
+    mount.housekeeping()
+    assert stage.names() == set()
+
+
+def test_r9_what_a_node_that_lags_did_not_show_goes_with_its_name(
+    made: Callable[..., Stage], clock: ManualClock, expect_log: ExpectLog
+) -> None:
+    """R9, R13: at the unlink the node showed the version from before our upload."""
+    expect_log("is not sent yet")
+    stage = made("vault")
+    stage.remote = remote = Lagging(stage.service.remote)
+    mount = stage.mount(threads=False)
+    remote.freeze(stage.path("/f"))
+    handle = changed(mount)
+    breaks(stage, mount, after=lost())
+    assert stage.stored("/f") == OURS
+    unlinked(mount, handle, clock)
+    remote.frozen.clear()
+    mount.housekeeping()
+    assert stage.names() == set()
+
+
+# -- sent again (R2, R7, R11) ---------------------------------------------------------------------
+
+
+def test_r11_an_earlier_upload_of_ours_that_was_not_seen_is_no_conflict(
+    made: Callable[..., Stage], clock: ManualClock, expect_log: ExpectLog
+) -> None:
+    """R11, R13: it had arrived, the node lagged, and the file was changed and sent once more."""
+    expect_log("is not sent yet", count=2)
+    stage = made("vault")
+    stage.remote = remote = Lagging(stage.service.remote)
+    mount = stage.mount(threads=False)
+    remote.freeze(stage.path("/f"))
+    handle = changed(mount)
+    breaks(stage, mount, after=lost())
+    clock.advance(5.0)
+    mount.write(handle, b"again")
+    mount.call("flush", handle)
+    breaks(stage, mount, before=lost("nor did this"))
+    remote.frozen.clear()
+    mount.close(handle)
+    settled(mount, clock)
+    assert stage.names() == {"f"}
+    assert stage.stored("/f") == b"again" + OURS[5:]
+
+
+class Spoiling(FaultyRemote):
+    """The first body arrives as something else, and the reply says so."""
+
+    spoiled = False
+
+    def put_bytes(self, path: str, body: Iterable[bytes], size: int) -> PutReceipt:
+        if not self.spoiled:
+            self.spoiled = True
+            body = (chunk.swapcase() for chunk in body)
+        return super().put_bytes(path, body, size)
+
+
+@BOTH
+def test_r07_what_an_upload_became_that_arrived_wrong_is_ours(
+    made: Callable[..., Stage], clock: ManualClock, expect_log: ExpectLog, personality: str
+) -> None:
+    """R7, R11: it is sent again, over what the service says that it made of it."""
+    expect_log("is not sent yet: .* stored")
+    stage = made(personality)
+    stage.remote = Spoiling(stage.service.remote)
+    mount = stage.mount(threads=False)
+    mount.close(changed(mount))
+    sent(mount)
+    assert stage.stored("/f") == OURS.swapcase()
+    clock.advance(1000.0)
+    settled(mount, clock)
+    assert stage.names() == {"f"}
+    assert stage.stored("/f") == OURS
+
+
+class Stale(FaultyRemote):
+    """A service where the bytes with one MD5 were written in place, and kept the MD5 of others."""
+
+    stale: Mapping[str | None, str] = MappingProxyType({})
+
+    def get_node(self, path: str) -> NodeInfo:
+        node = super().get_node(path)
+        if node.md5 not in self.stale:
+            return node
+        return replace(node, properties={**node.properties, MD5: self.stale[node.md5]})
+
+
+def test_r13_an_md5_that_is_only_a_hint_does_not_end_a_doubt(
+    made: Callable[..., Stage], clock: ManualClock, expect_log: ExpectLog
+) -> None:
+    """R1, R13: what a broken PUT wrote has the old MD5, and the file is back to the old content."""
+    expect_log("is not sent yet", count=2)
+    stage = made("cavern")
+    stage.remote = remote = Stale(stage.service.remote)
+    mount = stage.mount(threads=False)
+    torn = BEFORE.upper()
+    old, new = (hashlib.md5(data, usedforsecurity=False).hexdigest() for data in (BEFORE, torn))
+    remote.stale = {new: old}
+
+    def tear() -> None:
+        stage.store("/f", torn)
+        lost()()
+
+    handle = changed(mount, data=torn)
+    breaks(stage, mount, before=tear)
+    mount.write(handle, BEFORE)
+    mount.close(handle)
+    settled(mount, clock)
+    assert stage.names() == {"f"}
+    assert stage.stored("/f") == BEFORE
+
+
+def test_r02_traces_of_two_uploads_are_ours_also_when_the_second_had_arrived(
+    made: Callable[..., Stage], clock: ManualClock, expect_log: ExpectLog
+) -> None:
+    """What the handler of the first one writes, once the second has arrived, is no conflict."""
+    expect_log("is not sent yet", count=3)
+    stage = made("cavern")
+    mount = stage.mount(threads=False)
+    handle = changed(mount)
+    breaks(stage, mount, before=lost("it never got there"))
+    for _ in range(2):
+        clock.advance(1.5)
+        sent(mount)
+    clock.advance(2 * SETTLE_S)
+    other = OURS.upper() + b"other"
+    mount.write(handle, other)
+    mount.call("flush", handle)
+    breaks(stage, mount, after=lost())
+    assert stage.stored("/f") == other
+    clock.advance(2.0)
+    sent(mount)
+    stage.store("/f", b"\0" * 100 + OURS[100:500])
+    mount.close(handle)
+    settled(mount, clock)
+    assert stage.names() == {"f"}
+    assert stage.stored("/f") == other
