@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from tests.concurrency.conftest import create
 from tests.integration.session.conftest import Open
 from tests.support.faultydisk import SYNC, DiskFault
 from tests.support.logs import ExpectLog
@@ -49,8 +50,7 @@ def test_s10_every_append_is_whole(stage: Stage) -> None:
 def test_s11_an_upload_sends_the_bytes_as_they_were_when_it_was_cut(stage: Stage) -> None:
     mount = stage.mount(close_wait_s=0.0)
     half, second = stage.remote.hold("put_body"), stage.remote.hold("put_bytes", nth=2)
-    handle = int(mount.call("create", "/f", 0o644, 2 | 0o100))
-    mount.write(handle, DATA)
+    handle = create(mount, "/f", DATA)
     mount.call("flush", handle)
     half.wait_until_reached()
     for offset in (0, len(DATA) // 2, len(DATA) - 5, len(DATA) + 9):
@@ -69,8 +69,7 @@ def test_s11_an_upload_sends_the_bytes_as_they_were_when_it_was_cut(stage: Stage
 def test_s12_a_truncation_does_not_reach_a_running_upload(stage: Stage) -> None:
     mount = stage.mount(close_wait_s=0.0)
     half, second = stage.remote.hold("put_body"), stage.remote.hold("put_bytes", nth=2)
-    handle = int(mount.call("create", "/f", 0o644, 2 | 0o100))
-    mount.write(handle, DATA)
+    handle = create(mount, "/f", DATA)
     mount.call("flush", handle)
     half.wait_until_reached()
     mount.call("truncate", None, 10, handle)

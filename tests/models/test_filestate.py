@@ -8,12 +8,11 @@ What was downloaded is compared with the service's MD5 now and then; no ticket i
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.support.simulatednodes import token_of
 from vofs.core.errors import IllegalTransition
 from vofs.core.fetchstate import Claim
 from vofs.core.filestate import FileState
@@ -23,10 +22,6 @@ from vofs.core.nodes import VersionToken
 GARBAGE = 0xEE
 offsets = st.integers(0, 24)
 lengths = st.integers(1, 8)
-
-
-def token_of(data: bytes) -> VersionToken:
-    return VersionToken(len(data), hashlib.md5(data).hexdigest())
 
 
 def made_here() -> FileState:

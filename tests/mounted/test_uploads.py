@@ -1,4 +1,4 @@
-"""Uploads and downloads when the service is slow, refuses, breaks off or is killed under.
+"""Uploads when the service is slow, refuses, breaks off or is killed under.
 
 Faults are gates: a request that hangs says so (`wait_until_hanging`) and goes on when they are
 lifted.
@@ -7,7 +7,6 @@ lifted.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +14,9 @@ from contextlib import suppress
 
 import pytest
 
-from fakevospace.faults import Cut, Hang, RangeIgnored, Reset, Rule, Status
+from fakevospace.faults import Cut, Hang, Reset, Rule, Status
 from tests.mounted.conftest import MakeMount
-from tests.support.mounted import Mounted, errno_of, eventually, is_mounted, pattern, shell
+from tests.support.mounted import errno_of, eventually, is_mounted, pattern, shell
 
 MB = 1 << 20
 DATA = pattern(3 * MB)
@@ -315,8 +314,8 @@ def test_a_service_that_stays_away_loses_nothing(make_mount: MakeMount, personal
     assert mount.fake.get("file") == DATA
 
 
-def test_R18_a_failure_is_reported_once_per_handle(make_mount: MakeMount) -> None:
-    """At the handle's next flush, even without new bytes; and not a second time."""
+def with_failed_upload(make_mount: MakeMount) -> int:
+    """An open file that the service has refused for good."""
     mount = make_mount("vault", "--close-wait", "0")
     mount.expect_error("file cannot be sent")
     mount.fake.faults.add(Rule(Status(403, body="PermissionDenied"), method="PUT"))
@@ -324,6 +323,12 @@ def test_R18_a_failure_is_reported_once_per_handle(make_mount: MakeMount) -> Non
     os.write(descriptor, b"bytes")
     os.close(os.dup(descriptor))
     eventually(lambda: mount.state("file") == "failed")
+    return descriptor
+
+
+def test_R18_a_failure_is_reported_once_per_handle(make_mount: MakeMount) -> None:
+    """At the handle's next flush, even without new bytes; and not a second time."""
+    descriptor = with_failed_upload(make_mount)
     assert errno_of(lambda: os.close(os.dup(descriptor))) != ""
     assert errno_of(lambda: os.close(os.dup(descriptor))) == ""
     os.close(descriptor)
@@ -331,13 +336,7 @@ def test_R18_a_failure_is_reported_once_per_handle(make_mount: MakeMount) -> Non
 
 def test_R18_fsync_reports_a_failure(make_mount: MakeMount) -> None:
     """A permanent upload error is reported at the next fsync as well."""
-    mount = make_mount("vault", "--close-wait", "0")
-    mount.expect_error("file cannot be sent")
-    mount.fake.faults.add(Rule(Status(403, body="PermissionDenied"), method="PUT"))
-    descriptor = os.open(mount.path / "file", os.O_RDWR | os.O_CREAT, 0o644)
-    os.write(descriptor, b"bytes")
-    os.close(os.dup(descriptor))
-    eventually(lambda: mount.state("file") == "failed")
+    descriptor = with_failed_upload(make_mount)
     assert errno_of(lambda: os.fsync(descriptor)) != ""
     os.close(descriptor)
 
@@ -353,146 +352,3 @@ def test_R1_an_upload_that_breaks_is_repeated(
     mount.wait()
     assert mount.fake.get("file") == DATA
     assert (mount.path / "file").read_bytes() == DATA
-
-
-# -- downloads that go wrong ----------------------------------------------------------------------
-
-
-@pytest.mark.portable
-def test_R12_a_200_in_answer_to_a_range(make_mount: MakeMount) -> None:
-    """A service that ignores Range sends the whole body: bytes are taken from the right place."""
-    mount = make_mount("vault", prepare=lambda fake: fake.put("file", DATA))
-    mount.fake.faults.add(Rule(RangeIgnored(), method="GET", endpoint="bytes"))
-    with open(mount.path / "file", "rb", buffering=0) as file:
-        for offset in (2 * MB + 12345, 0, MB, 3 * MB - 10):
-            assert os.pread(file.fileno(), 10_000, offset) == DATA[offset : offset + 10_000]
-
-
-@pytest.mark.parametrize(
-    "how", [Reset(100_000), Cut(100_000), Reset(), Cut(0), Status(503, retry_after=0)], ids=str
-)
-@pytest.mark.parametrize("whole", [True, False], ids=["whole", "pieces"])
-def test_R14_broken_downloads_never_give_wrong_or_short_data(
-    make_mount: MakeMount, personality: str, how: Reset | Cut | Status, whole: bool
-) -> None:
-    """Every other answer breaks: what is read is right and complete."""
-    mount = make_mount(personality, prepare=lambda fake: fake.put("file", DATA))
-    for nth in (1, 3, 5):
-        mount.fake.faults.add(Rule(how, method="GET", endpoint="bytes", nth=nth, times=1))
-    if whole:
-        assert (mount.path / "file").read_bytes() == DATA
-        return
-    with open(mount.path / "file", "rb", buffering=0) as file:
-        for offset in (2 * MB + 12345, 0, MB, 3 * MB - 10):
-            assert os.pread(file.fileno(), 10_000, offset) == DATA[offset : offset + 10_000]
-
-
-@pytest.mark.parametrize("how", [Cut(0), Status(500), Status(404, body="NodeNotFound")], ids=str)
-def test_R14_a_download_that_never_works_is_an_error(
-    make_mount: MakeMount, personality: str, how: Cut | Status
-) -> None:
-    """Never a short read: an error, and nothing but an error; the next read works again."""
-    mount = make_mount(personality, "--timeout", "4", prepare=lambda fake: fake.put("file", DATA))
-    mount.fake.faults.add(Rule(how, method="GET", endpoint="bytes"))
-    with open(mount.path / "file", "rb", buffering=0) as file:
-        for _ in range(2):
-            assert errno_of(lambda: os.pread(file.fileno(), 4096, 3 * MB - 4096)) != ""
-    mount.fake.faults.clear()
-    assert (mount.path / "file").read_bytes() == DATA
-
-
-def test_B13_a_download_that_hangs_times_out(make_mount: MakeMount, personality: str) -> None:
-    """No byte for --timeout: ETIMEDOUT, while other names go on; when the service moves again, the
-    repeated read finds its bytes."""
-    mount = make_mount(
-        personality, "--timeout", "2",
-        prepare=lambda fake: [fake.put("file", DATA), fake.put("other", b"x")],
-    )  # fmt: skip
-    mount.fake.faults.add(Rule(Hang(1000), method="GET", endpoint="bytes", path="/file"))
-    with open(mount.path / "file", "rb", buffering=0) as file, ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(errno_of, lambda: os.pread(file.fileno(), 4096, MB))
-        mount.fake.faults.wait_until_hanging()
-        assert (mount.path / "other").read_bytes() == b"x"
-        assert sorted(os.listdir(mount.path)) == ["file", "other"]
-        assert reading.result(30) in ("ETIMEDOUT", "EIO")
-        mount.fake.faults.clear()
-        found = eventually(lambda: _read(file.fileno(), 4096, MB))  # R20: refused for 2 s
-        assert found == DATA[MB : MB + 4096]
-
-
-def _read(descriptor: int, size: int, offset: int) -> bytes:
-    """What is read, nothing when it times out."""
-    with suppress(TimeoutError):
-        return os.pread(descriptor, size, offset)
-    return b""
-
-
-# -- changes made by others -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [len(DATA), 100, len(DATA) + 5], ids=["same size", "less", "more"])
-def test_B12_a_change_on_the_service_is_seen_after_the_ttl(
-    make_mount: MakeMount, personality: str, size: int
-) -> None:
-    """A closed file that somebody else replaced, be it by as many bytes: the new bytes are read,
-    never a mixture."""
-    mount = make_mount(personality, "--attr-ttl", "0.3", prepare=lambda f: f.put("file", DATA))
-    assert (mount.path / "file").read_bytes() == DATA
-    theirs = pattern(size, seed=99)
-    mount.fake.put("file", theirs)
-    seen = eventually(lambda: _unless((mount.path / "file").read_bytes(), DATA), 10)
-    assert seen == theirs
-    assert os.stat(mount.path / "file").st_size == size
-
-
-def _unless(found: bytes, old: bytes) -> bytes | None:
-    return None if found == old else found
-
-
-def test_R12_a_change_while_it_is_read_is_an_error_not_a_mixture(
-    make_mount: MakeMount, personality: str
-) -> None:
-    """The file is replaced between two reads of one open handle: old bytes or an error."""
-    mount = make_mount(personality, prepare=lambda fake: fake.put("file", DATA))
-    with open(mount.path / "file", "rb", buffering=0) as file:
-        if personality == "vault":  # cavern streams the whole body at the first read
-            assert os.pread(file.fileno(), 4096, 0) == DATA[:4096]
-        mount.fake.put("file", pattern(3 * MB + 5, seed=99))
-        try:
-            found = os.pread(file.fileno(), 4096, 2 * MB)
-        except OSError:
-            return
-        assert found == DATA[2 * MB : 2 * MB + 4096]
-
-
-def change_on_both_sides(mount: Mounted) -> None:
-    """Open for writing here, replaced there, and closed past --attr-ttl."""
-    with open(mount.path / "file", "r+b", buffering=0) as file:
-        os.pread(file.fileno(), len(DATA), 0)
-        os.pwrite(file.fileno(), b"ours", 0)
-        mount.fake.put("file", b"theirs")
-        threading.Event().wait(0.3)  # what we know of the node is old
-
-
-def test_R11_a_conflict_keeps_both(make_mount: MakeMount, personality: str) -> None:
-    """Changed here and there: the name shows theirs, ours is beside it; both on the service."""
-    mount = make_mount(personality, "--attr-ttl", "0.2", prepare=lambda f: f.put("file", DATA))
-    change_on_both_sides(mount)
-    mount.wait()
-    assert eventually(lambda: (mount.path / "file").read_bytes() == b"theirs")
-    (kept,) = [name for name in os.listdir(mount.path) if ".conflict-" in name]
-    assert (mount.path / kept).read_bytes() == mount.fake.get(kept) == b"ours" + DATA[4:]
-
-
-def test_R11_on_conflict_fail_keeps_ours_unsent(make_mount: MakeMount, personality: str) -> None:
-    """The service keeps theirs; ours is kept, readable and listed; `vofs wait` exits 1."""
-    mount = make_mount(personality, "--attr-ttl", "0.2", "--on-conflict", "fail",
-                       prepare=lambda f: f.put("file", DATA))  # fmt: skip
-    mount.expect_error("file cannot be sent")
-    assert errno_of(lambda: change_on_both_sides(mount)) == "EIO"
-    assert mount.fake.get("file") == b"theirs"
-    assert mount.state("file") == "conflict"
-    (upload,) = mount.status(code=1)["uploads"]
-    assert upload["state"] == "conflict"
-    mount.wait(code=1)
-    shell('cp "$1" "$2"', mount.path / "file", mount.path / "ours", code=None)

@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from vofs.core.nodes import NodeKind
+from vofs.core.nodes import NodeKind, VersionToken
 
 
 def md5_of(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def token_of(data: bytes) -> VersionToken:
+    """The version of a node with these bytes, as a service shows it whose MD5 proves it."""
+    return VersionToken(len(data), md5_of(data))
 
 
 @dataclass(eq=False)

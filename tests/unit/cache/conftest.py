@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tests.support.sessions import ManualClock
 from vofs import locks
 from vofs.cache.cachedfile import CachedFile
+from vofs.cache.datafile import DataFile
 from vofs.cache.disk import Disk
 from vofs.cache.filetable import FileTable
 from vofs.cache.index import Index
@@ -59,6 +61,29 @@ class Parts:
         row = self.index.find(path)
         assert row is not None
         return self.load(row)
+
+
+def disk_with(parts: Parts, kind: type[DataFile]) -> Disk:
+    """A disk on the same directory, with data files of another kind."""
+
+    class Special(Disk):
+        def open_data(self, number: int, *, create: bool) -> DataFile:
+            flags = os.O_RDWR | (os.O_CREAT if create else 0)
+            return kind(os.open(self.root / "data" / str(number), flags, 0o600))
+
+    disk = Special(parts.root)
+    parts.opened.append(disk)
+    return disk
+
+
+@contextmanager
+def table_of(parts: Parts, limit: int, disk: Disk | None = None) -> Iterator[FileTable]:
+    """Another table of the same cache, with a budget of `limit` bytes."""
+    table = FileTable(disk or parts.disk, parts.index, parts.clock, limit)
+    try:
+        yield table
+    finally:
+        table.close()
 
 
 @pytest.fixture

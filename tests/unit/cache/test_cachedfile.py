@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import closing
 
 import pytest
 
-from tests.unit.cache.conftest import Parts
+from tests.support.simulatednodes import token_of
+from tests.unit.cache.conftest import Parts, disk_with
 from vofs.cache.cachedfile import AT_ONCE, CachedFile
 from vofs.cache.datafile import DataFile
-from vofs.cache.disk import Disk
 from vofs.cache.waiting import Patience
 from vofs.core.errors import CacheFull, RemoteFailed, VersionChanged
 from vofs.core.filestate import Ticket
@@ -19,10 +20,6 @@ from vofs.core.nodes import VersionToken
 
 OLD = bytes(range(1, 101))
 BLOCK = 64 << 10  # more than a file of a few bytes takes on any file system
-
-
-def token_of(data: bytes) -> VersionToken:
-    return VersionToken(len(data), hashlib.md5(data).hexdigest())
 
 
 def sent(file: CachedFile, ticket: Ticket) -> bytes:
@@ -38,8 +35,7 @@ def ticket_of(file: CachedFile) -> Ticket:
 
 def test_a_write_into_a_hole_is_committed_before_it_returns(parts: Parts) -> None:
     """R18: a killed process loses nothing that was acknowledged."""
-    file = parts.load(parts.row("/f", base=token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", base=token_of(OLD)))) as file:
         file.write(10, b"abc")
         file.write(90, b"x" * 20)
         killed = parts.again("/f")
@@ -50,13 +46,10 @@ def test_a_write_into_a_hole_is_committed_before_it_returns(parts: Parts) -> Non
         assert killed.read(0, 11) is None
         assert killed.gaps == [(0, 10), (13, 90)]
         killed.close()
-    finally:
-        file.close()
 
 
 def test_a_write_to_a_whole_file_survives_at_the_data_files_size(parts: Parts) -> None:
-    file = parts.load(parts.row("/f", OLD, token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", OLD, token_of(OLD)))) as file:
         assert not file.is_dirty
         file.write(0, b"new", append=True)
         file.truncate(102)
@@ -64,8 +57,6 @@ def test_a_write_to_a_whole_file_survives_at_the_data_files_size(parts: Parts) -
         assert killed.is_dirty
         assert killed.read(0, 200) == OLD + b"ne"
         killed.close()
-    finally:
-        file.close()
 
 
 def test_the_dirty_mark_comes_before_the_first_changed_byte(parts: Parts) -> None:
@@ -81,24 +72,11 @@ def test_the_dirty_mark_comes_before_the_first_changed_byte(parts: Parts) -> Non
             super().write(offset, data)
 
     seen: list[int] = []
-    file = CachedFile(row, with_data(parts, Watching), parts.index, parts.clock, parts.table.space)
-    try:
+    with closing(
+        CachedFile(row, disk_with(parts, Watching), parts.index, parts.clock, parts.table.space)
+    ) as file:
         file.write(5, b"x")
         assert seen == [5]
-    finally:
-        file.close()
-
-
-def with_data(parts: Parts, kind: type[DataFile]) -> Disk:
-    """A disk on the same directory, with data files of another kind."""
-
-    class Special(Disk):
-        def open_data(self, number: int, *, create: bool) -> DataFile:
-            return kind(os.open(self.root / "data" / str(number), os.O_RDWR))
-
-    disk = Special(parts.root)
-    parts.opened.append(disk)
-    return disk
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -110,25 +88,21 @@ def test_a_full_disk_leaves_the_file_as_it_was(parts: Parts, whole: bool) -> Non
         def write(self, offset: int, data: bytes | memoryview) -> None:
             raise CacheFull("no room")
 
-    file = CachedFile(row, with_data(parts, Full), parts.index, parts.clock, parts.table.space)
-    try:
+    with closing(
+        CachedFile(row, disk_with(parts, Full), parts.index, parts.clock, parts.table.space)
+    ) as file:
         with pytest.raises(CacheFull):
             file.write(200, b"abc")
         assert file.size == 100
         assert file.read(0, 100) == (OLD if whole else None)
-    finally:
-        file.close()
 
 
 def test_append_goes_to_the_files_own_end(parts: Parts) -> None:
     """R15: whatever offset arrives."""
-    file = parts.load(parts.row("/f", base=token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", base=token_of(OLD)))) as file:
         file.write(3, b"tail", append=True)
         assert file.size == 104
         assert file.read(100, 9) == b"tail"
-    finally:
-        file.close()
 
 
 def test_truncate_then_extend_reads_zeros(parts: Parts) -> None:
@@ -146,8 +120,7 @@ def test_truncate_then_extend_reads_zeros(parts: Parts) -> None:
 
 def test_r03_the_ticket_is_what_it_was_when_cut(parts: Parts) -> None:
     """R3: overwritten, cut and extended while it is being sent."""
-    file = parts.load(parts.row("/f", OLD, token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", OLD, token_of(OLD)))) as file:
         file.write(0, b"first")
         wanted = file.read(0, 100)
         ticket = ticket_of(file)
@@ -159,16 +132,13 @@ def test_r03_the_ticket_is_what_it_was_when_cut(parts: Parts) -> None:
         file.stored(token_of(wanted or b""))
         assert file.is_dirty
         assert sent(file, ticket_of(file)) == file.read(0, 205)
-    finally:
-        file.close()
 
 
 def test_r03_a_file_cut_under_its_upload_goes_on_in_a_new_data_file(parts: Parts) -> None:
     """Nothing is copied but what is left, which is nothing: the upload keeps the old data file."""
     content = os.urandom(3 << 20)
-    file = parts.load(parts.row("/f", content, token_of(content)))
-    file.counted(len(content))
-    try:
+    with closing(parts.load(parts.row("/f", content, token_of(content)))) as file:
+        file.counted(len(content))
         file.write(0, b"first")
         ticket = ticket_of(file)
         chunks = file.ticket_chunks(ticket)
@@ -187,16 +157,13 @@ def test_r03_a_file_cut_under_its_upload_goes_on_in_a_new_data_file(parts: Parts
         file.stored(token_of(b"first" + content[5:]))
         assert parts.table.space.used_bytes < BLOCK
         assert sent(file, ticket_of(file)) == file.read(0, 3 << 20)
-    finally:
-        file.close()
 
 
 def test_r03_r21_a_long_end_is_copied_aside_in_parts_for_which_there_is_room(parts: Parts) -> None:
     """Between two parts others have the file; where the room ends, nothing has changed."""
     content = os.urandom(1 << 20) * (3 * (AT_ONCE >> 20))
-    file = parts.load(parts.row("/f", content, token_of(content)))
-    file.counted(len(content))
-    try:
+    with closing(parts.load(parts.row("/f", content, token_of(content)))) as file:
+        file.counted(len(content))
         file.write(0, b"first")
         ticket = ticket_of(file)
         asked: list[int] = []
@@ -209,14 +176,11 @@ def test_r03_r21_a_long_end_is_copied_aside_in_parts_for_which_there_is_room(par
         assert (
             hashlib.md5(sent(file, ticket)).digest() == hashlib.md5(b"first" + content[5:]).digest()
         )
-    finally:
-        file.close()
 
 
 def test_r21_where_there_is_no_room_to_keep_the_end_a_file_stays_as_it_was(parts: Parts) -> None:
     content = os.urandom(1 << 20) * 3
-    file = parts.load(parts.row("/f", content, token_of(content)))
-    try:
+    with closing(parts.load(parts.row("/f", content, token_of(content)))) as file:
         file.write(0, b"first")
         ticket = ticket_of(file)
 
@@ -232,13 +196,10 @@ def test_r21_where_there_is_no_room_to_keep_the_end_a_file_stays_as_it_was(parts
             file.truncate(0)
         assert file.size == 0
         assert sent(file, ticket) == b"first" + content[5:]
-    finally:
-        file.close()
 
 
 def test_r07_only_the_tickets_generation_becomes_clean(parts: Parts) -> None:
-    file = parts.load(parts.row("/f", OLD, token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", OLD, token_of(OLD)))) as file:
         file.write(0, b"1")
         ticket = ticket_of(file)
         generation = file.generation
@@ -253,13 +214,10 @@ def test_r07_only_the_tickets_generation_becomes_clean(parts: Parts) -> None:
         assert [file.is_dirty, killed.is_dirty] == [False, False]
         assert killed.read(0, 3) == b"12" + OLD[2:3]
         killed.close()
-    finally:
-        file.close()
 
 
 def test_r02_a_put_that_began_is_on_record_until_it_is_proved(parts: Parts) -> None:
-    file = parts.load(parts.row("/f", OLD, token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", OLD, token_of(OLD)))) as file:
         file.write(0, b"1")
         ticket = ticket_of(file)
         file.begin_put(ticket, durable=True)
@@ -273,13 +231,10 @@ def test_r02_a_put_that_began_is_on_record_until_it_is_proved(parts: Parts) -> N
         assert again.put is None
         assert again.upload_state is Upload.IDLE
         again.close()
-    finally:
-        file.close()
 
 
 def test_a_failed_upload_stays_failed(parts: Parts) -> None:
-    file = parts.load(parts.row("/f", OLD, token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", OLD, token_of(OLD)))) as file:
         file.write(0, b"1")
         assert file.queue()
         file.give_up(Event.FAIL, RemoteFailed("it said no"))
@@ -288,13 +243,10 @@ def test_a_failed_upload_stays_failed(parts: Parts) -> None:
         assert "it said no" in killed.error
         assert killed.attempts == 1
         killed.close()
-    finally:
-        file.close()
 
 
 def test_r12_a_new_version_is_a_new_data_file(parts: Parts) -> None:
-    file = parts.load(parts.row("/f", OLD, token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", OLD, token_of(OLD)))) as file:
         number = file.number
         claims, _ = file.claim_missing(0, 100, ranges=True)
         assert claims == []
@@ -311,26 +263,20 @@ def test_r12_a_new_version_is_a_new_data_file(parts: Parts) -> None:
         assert file.read(0, 9) == b"new"
         assert file.revalidate(new, 7)
         assert file.read(0, 9) == b"new"
-    finally:
-        file.close()
 
 
 def test_r12_a_claim_dies_with_its_version(parts: Parts) -> None:
-    file = parts.load(parts.row("/f", base=token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", base=token_of(OLD)))) as file:
         claims, _ = file.claim_missing(0, 100, ranges=True)
         assert file.accept(claims[0], 0, OLD[:50])
         assert not file.revalidate(token_of(b"other" * 20), 7)
         assert not file.accept(claims[0], 50, OLD[50:])
         assert file.gaps == [(0, 100)]
-    finally:
-        file.close()
 
 
 def test_r12_the_failure_of_a_download_dies_with_its_version(parts: Parts) -> None:
     """Who waits for the new version does not get the old one's VersionChanged."""
-    file = parts.load(parts.row("/f", base=token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", base=token_of(OLD)))) as file:
         (old,), _ = file.claim_missing(0, 100, ranges=True)
         assert not file.revalidate(token_of(b"other" * 20), 7)
         before = file.failure_count
@@ -340,55 +286,41 @@ def test_r12_the_failure_of_a_download_dies_with_its_version(parts: Parts) -> No
         file.release_claim(new, VersionChanged("yet another"))
         with pytest.raises(VersionChanged, match="yet another"):
             file.wait_for(0, 100, before, Patience(1.0))
-    finally:
-        file.close()
 
 
 def test_a_dirty_file_is_never_revalidated(parts: Parts) -> None:
-    file = parts.load(parts.row("/f", OLD, token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", OLD, token_of(OLD)))) as file:
         file.write(0, b"mine")
         assert not file.revalidate(token_of(b"theirs"), 7)
         assert file.read(0, 4) == b"mine"
-    finally:
-        file.close()
 
 
 def test_a_download_never_overwrites_what_was_written(parts: Parts) -> None:
-    file = parts.load(parts.row("/f", base=token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", base=token_of(OLD)))) as file:
         claims, _ = file.claim_missing(0, 100, ranges=False)
         file.write(10, b"mine")
         file.accept(claims[0], 0, OLD)
         assert file.read(0, 100) == OLD[:10] + b"mine" + OLD[14:]
-    finally:
-        file.close()
 
 
 def test_what_is_past_a_cut_is_not_fetched(parts: Parts) -> None:
-    file = parts.load(parts.row("/f", base=token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", base=token_of(OLD)))) as file:
         claims, _ = file.claim_missing(0, 100, ranges=False)
         file.truncate(30)
         file.truncate(50)
         file.accept(claims[0], 0, OLD)
         assert file.read(0, 100) == OLD[:30] + bytes(20)
-    finally:
-        file.close()
 
 
 def test_what_arrives_from_past_a_cut_is_not_kept(parts: Parts) -> None:
     """A download that began before the cut brings old bytes; the extension reads zeros."""
-    file = parts.load(parts.row("/f", base=token_of(OLD)))
-    try:
+    with closing(parts.load(parts.row("/f", base=token_of(OLD)))) as file:
         claims, _ = file.claim_missing(0, 100, ranges=False)
         file.truncate(30)
         file.accept(claims[0], 0, OLD)
         file.state.check_invariants()
         file.truncate(50)
         assert file.read(0, 100) == OLD[:30] + bytes(20)
-    finally:
-        file.close()
 
 
 def test_r06_what_was_filled_in_from_elsewhere_is_taken_back(parts: Parts) -> None:
