@@ -284,10 +284,12 @@ class Sending(Evictable):
                 self.lock.wait(remaining if given_up is never else min(remaining, POLL_S))
             return True
 
-    def takes_name_of(self, put: PutRecord | None) -> None:
-        """It has got a name (already in its row) where only `put` may have left something."""
+    def takes_name(self, put: PutRecord | None, *, confirmed: bool) -> None:
+        """It has got a name (already in its row), where `put` may have left something (R11)."""
         with self.lock:
             self.put = self._put_before = put
+            if not confirmed:
+                self.confirmed_at = float("-inf")
 
     def replaces(self, token: VersionToken) -> None:
         """A file made here has got the name of a node (already in its row): it replaces `token`."""

@@ -93,7 +93,8 @@ class Moving:
             raise
         except NodeNotFound as exc:
             for file in map(parts.table.peek, (moved.path, destination)):
-                if file is not None and file.put and file.put.fate is not PutFate.OVER:
+                put = None if file is None else file.put
+                if file and put and not (file.is_local and put.fate is PutFate.OVER):
                     raise NodeBusy(
                         f"{file.path}: whether its upload has arrived is not known yet; try again"
                     ) from exc

@@ -124,7 +124,8 @@ class Renaming(Moving):
         parts, source = self._parts, file.path
         local = parts.table.peek(destination)
         here_alone = local is not None and local.is_local and local.put is None
-        is_there = parts.tombstones.find(destination) is None and not here_alone
+        hidden = parts.tombstones.find(destination) is not None
+        is_there = not hidden and not here_alone
         base = version_token(replaced) if replaced is not None and is_there else None
         left = None  # by an upload of what was there: where PUTs are atomic it may come late (R13)
         if local is not None and local.put is not None and parts.remote.capabilities.atomic_put:
@@ -144,7 +145,7 @@ class Renaming(Moving):
                 parts.writeback.forget(local)
             parts.tree.removed(source)
             parts.table.renamed(source, destination)
-            file.takes_name_of(left)
+            file.takes_name(left, confirmed=not hidden)
             file.name_committed(durable=durable)
         parts.tree.invalidate(destination)
         if base is not None:

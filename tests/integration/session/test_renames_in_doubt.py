@@ -27,7 +27,7 @@ from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, allowing, lost, raising
 from vofs.core.errors import PermissionDenied, QuotaExceeded, RemoteUnavailable
 
-OTHER = b"another file"
+OTHER, THEIRS = b"another file", b"somebody else's file"
 LEFT = pytest.mark.parametrize(
     "left", [None, b"", OURS[:100], OURS], ids=["untouched", "empty", "torn", "whole"]
 )
@@ -89,6 +89,29 @@ def test_r10_a_file_that_was_refused_can_be_replaced(
     assert mount.get("/f") == OTHER
 
 
+@BOTH
+def test_r08_a_file_that_is_gone_there_and_changed_here_is_busy_not_missing(
+    made: Callable[..., Stage], clock: ManualClock, expect_log: ExpectLog, personality: str
+) -> None:
+    """R8, R11: the upload makes its node again; until then there is nothing to be moved."""
+    expect_log("is not sent yet", count=None)
+    stage = made(personality)
+    mount = stage.mount(threads=False)
+    handle = changed(mount)
+    stage.remote.plan(Fault("put_bytes", before=lost("it never got there"), times=2))
+    for _ in range(2):
+        sent(mount)
+        clock.advance(2 * SETTLE_S)
+    stage.service.remote.delete_node(stage.path("/f"))
+    mount.close(handle)
+    with pytest.raises(OSError, match="busy"):
+        mount.call("rename", "/f", "/g")
+    settled(mount, clock)
+    mount.call("rename", "/f", "/g")
+    assert stage.names() == {"g"}
+    assert stage.stored("/g") == OURS
+
+
 @LEFT
 @BOTH
 def test_r10_what_a_broken_upload_left_is_replaced(
@@ -117,6 +140,36 @@ def test_r10_what_a_broken_upload_left_is_replaced(
     settled(mount, clock)
     assert stage.names() == {"f"}
     assert stage.stored("/f") == OTHER
+
+
+@EXISTED
+@BOTH
+def test_r11_a_new_file_is_not_sent_over_what_its_new_name_hid(
+    made: Callable[..., Stage],
+    clock: ManualClock,
+    expect_log: ExpectLog,
+    personality: str,
+    existed: bool,
+) -> None:
+    """R9, R11: the service was seen to have nothing under its old name, that says nothing here."""
+    expect_log("is not sent yet")
+    expect_log("ours is kept as f.conflict")
+    if existed:
+        expect_log("was replaced on the service: not deleted")
+    stage = made(personality, existed=existed)
+    mount = stage.mount(threads=False)
+    handle = changed(mount, existed=existed)
+    breaks(stage, mount, before=lost("it never got there"))
+    clock.advance(2 * SETTLE_S)
+    stage.store("/f", THEIRS)
+    mount.put("/g", OTHER)
+    hidden = mount.hide("/f")
+    mount.call("rename", "/g", "/f")
+    mount.close(handle)
+    mount.call("unlink", hidden)
+    settled(mount, clock)
+    (kept,) = stage.names() - {"f"}
+    assert (stage.stored("/f"), stage.stored(f"/{kept}")) == (THEIRS, OTHER)
 
 
 @EXISTED
