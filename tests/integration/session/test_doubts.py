@@ -23,11 +23,6 @@ OTHER = bytes(reversed(DATA)) + b"and more"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def cavern(open_stage: Open, clock: ManualClock) -> Stage:
     return open_stage("cavern", clock, close_wait_s=0.0, settle_s=SETTLE_S)
 

@@ -34,11 +34,6 @@ def _without(node: NodeInfo) -> NodeInfo:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def dated(open_stage: Open, clock: ManualClock) -> Stage:
     """A service whose versions differ by their dates."""
     return open_stage("cavern", clock, close_wait_s=0.0, settle_s=0.0, attr_ttl_s=1.0)

@@ -21,11 +21,6 @@ SIZES = SegmentSizes(above=2 * MB, bytes=MB)
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def vault(open_stage: Open, clock: ManualClock) -> Stage:
     return open_stage("vault", clock, close_wait_s=0.0, segments=SIZES)
 

@@ -125,11 +125,6 @@ def test_r08_out_of_reach_nothing_is_removed(stage: Stage) -> None:
     mount.leave()
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
 @pytest.mark.parametrize("personality", ["vault", "cavern"])
 @pytest.mark.parametrize("theirs", [None, b"short"], ids=["ours", "theirs"])
 def test_r01_unlink_of_what_may_have_arrived(
