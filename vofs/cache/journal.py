@@ -66,8 +66,8 @@ class Tombstone:
     Attributes:
         path: its name.
         token: the version that was unlinked.
-        torn_size: a PUT of ours broke there, on a service that truncates: a node that is not
-            longer than this is what it left, or makes yet of that version, bytes (R2).
+        torn_size: a PUT of ours broke there: a node that is not longer than this is what it left,
+            or makes yet of that version, bytes (R2); where PUTs are atomic at most an empty one.
         whole: length and hex MD5 of what PUTs of ours whose answers were lost may have left there.
     """
 

@@ -228,5 +228,6 @@ class Tombstones(UnlinkedNames):
             return True
         if torn_size is not None and found.length <= torn_size:
             # As long as the whole, and with an MD5 of its own, it was stored by somebody else.
-            return found.length < torn_size or found.md5 in (None, token.md5)
+            is_whole = found.length == torn_size > 0
+            return not is_whole or found.md5 in (None, token.md5)
         return is_ours(self._remote, tombstone.path, token, found)

@@ -32,6 +32,8 @@ from vofs.core.errors import (
     ContentLost,
     NodeBusy,
     NodeNotFound,
+    ProtocolViolation,
+    RemoteFailed,
     RemoteTimeout,
     RemoteUnavailable,
     TransferCorrupted,
@@ -185,7 +187,7 @@ class Uploader:
         replaced = self._is_other_kind(file.path)
         event = Event.FAIL if final and not replaced else Event.RETRY
         left = failure.stored if isinstance(failure, TransferCorrupted) else None
-        began = left is not None or not self._remote.capabilities.atomic_put
+        began = not self._remote.capabilities.atomic_put or _may_have_arrived(file, failure)
         file.not_stored(event, failure, began=began, left=left)
         if replaced:
             raise UploadConflict(f"{file.path} is no file on the service now") from failure
@@ -288,3 +290,10 @@ class Uploader:
             if self._clock.monotonic() - file.provenance[2] <= max(self._confirm_s, MOMENT_S):
                 return
             self._confirm_base(file, anew=True)
+
+
+def _may_have_arrived(file: CachedFile, failure: VofsError) -> bool:
+    """Whether the whole body has left, and the answer does not say that nothing was stored."""
+    put = file.provenance[1]
+    ambiguous = isinstance(failure, RemoteFailed | ProtocolViolation | TransferCorrupted)
+    return ambiguous and put is not None and put.md5 is not None

@@ -67,7 +67,7 @@ class Hiding:
 
     def _left_by(
         self, put: PutRecord, path: str, base: VersionToken | None, seen: VersionToken | None
-    ) -> Tombstone | None:
+    ) -> Tombstone:
         """What a PUT that broke left at `path`, did not touch, or leaves there yet.
 
         Args:
@@ -76,16 +76,13 @@ class Hiding:
             base: the version from before.
             seen: what is there now: one of these.
         """
-        truncates, whole = not self._parts.remote.capabilities.atomic_put, put.whole
+        whole = put.whole
         is_new = seen is not None and not (base is not None and base.same_version(seen))
         if seen is not None and is_new and seen.md5 is not None:
             whole += ((seen.length, seen.md5),)
-        if base is None and truncates:
-            base = VersionToken(put.longest, md5_proves=False)
-        elif base is None and whole:
-            base = VersionToken(*whole[-1])
-        torn_size = put.longest if truncates else None
-        return None if base is None else Tombstone(path, base, torn_size, whole)
+        # An empty node is left where PUTs are atomic, too, by what makes it before its bytes come.
+        torn_size = 0 if self._parts.remote.capabilities.atomic_put else put.longest
+        return Tombstone(path, base or VersionToken(torn_size, md5_proves=False), torn_size, whole)
 
     def _look_at(self, file: CachedFile) -> tuple[VersionToken | None, bool]:
         """What the service has under a changed file's name, and whether its user never saw it.

@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from vofs.cache.gate import Hold
 from vofs.cache.journal import Intent, Tombstone, add_tombstone, advance_intent, end_intent
+from vofs.cache.putrecord import PutFate
 from vofs.cache.rowchanges import delete_file, rename_files
 from vofs.core import uris
 from vofs.core.attributes import version_token
@@ -92,7 +93,7 @@ class Moving:
             raise
         except NodeNotFound as exc:
             for file in map(parts.table.peek, (moved.path, destination)):
-                if file is not None and file.put is not None:
+                if file is not None and file.put and file.put.fate is not PutFate.OVER:
                     raise NodeBusy(
                         f"{file.path}: whether its upload has arrived is not known yet; try again"
                     ) from exc

@@ -47,10 +47,14 @@ class Renaming(Moving):
             moved = parts.tree.lookup(source)
             replaced = self._replaced(destination, moved)
             file = parts.table.peek(source)
-            if file is not None and file.is_local and self._never_arrived(file):
+            if file is not None and file.is_local and file.put is None:
                 self._rename_here(file, destination, replaced)
             else:
-                self._rename_there(moved, destination, replaced, hold)
+                try:
+                    self._rename_there(moved, destination, replaced, hold)
+                except NodeNotFound:
+                    if not self._rename_after_refusal(file, destination, replaced):
+                        raise
         except Unsettled:
             followed = True
             raise
@@ -58,22 +62,19 @@ class Renaming(Moving):
             if not followed:
                 parts.gate.release(hold)
 
-    def _never_arrived(self, file: CachedFile) -> bool:
-        """Whether a file that the service is not known to have is not there, not even torn.
+    def _rename_after_refusal(
+        self, file: CachedFile | None, destination: str, replaced: NodeInfo | None
+    ) -> bool:
+        """The service has nothing to move; a file whose upload it refused is renamed here.
 
-        A refusal, or the end of a doubt, leaves it so; the name of such a file is ours alone.
-        Where PUTs are atomic a look may lag: there the service is asked to move it.
+        Returns:
+            False when it is no such file, or something of it is there after all.
         """
-        remote = self._parts.remote
-        if file.put is None:
-            return True
-        if file.put.fate is not PutFate.OVER or remote.capabilities.atomic_put:
+        put = file.put if file is not None and file.is_local else None
+        if file is None or put is None or put.fate is not PutFate.OVER or self._exists(file.path):
             return False
-        try:
-            remote.get_node(file.path)
-        except NodeNotFound:
-            return True
-        return False
+        self._rename_here(file, destination, replaced)
+        return True
 
     def _replaced(self, destination: str, moved: NodeInfo) -> NodeInfo | None:
         """The node that has to make room, also one under a tombstone, or None.
