@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from types import MappingProxyType
 
-from tests.integration.session.test_writeback import sent
 from tests.support.faultyremote import FaultyRemote
 from tests.support.sessions import ManualClock, Mounted, Stage
+from tests.support.steps import sent
 from vofs.core.nodes import CONTENT_DATE, LENGTH, MD5, NodeInfo, VersionToken
 
 OLD, NEW, MORE = b"old bytes" * 1000, b"the new bytes, and more" * 1000, b"MORE"

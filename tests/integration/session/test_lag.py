@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fakevospace import LaggingListing, Rule
-from tests.integration.session.test_writeback import sent
 from tests.support.logs import ExpectLog
 from tests.support.sessions import FaultyRemote, ManualClock, Mounted, Stage
+from tests.support.steps import sent
 from vofs.core.nodes import NodeInfo
 
 OLD, NEW, THEIRS = b"old bytes", b"the new bytes, and more", b"somebody else's bytes"

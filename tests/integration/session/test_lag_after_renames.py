@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.session.test_writeback import sent
 from tests.support.faultyremote import Fault, lost, raising
 from tests.support.gates import allowing
 from tests.support.lagging import (
@@ -19,6 +18,7 @@ from tests.support.lagging import (
 )
 from tests.support.logs import ExpectLog
 from tests.support.sessions import ManualClock, Stage
+from tests.support.steps import sent
 from vofs.core.errors import PermissionDenied, RemoteFailed
 from vofs.core.nodes import VersionToken
 

@@ -9,7 +9,6 @@ import os
 
 import pytest
 
-from tests.integration.session.test_writeback import sent
 from tests.support.faultyremote import Fault, lost
 from tests.support.lagging import (
     EMPTY,
@@ -21,6 +20,7 @@ from tests.support.lagging import (
 )
 from tests.support.logs import ExpectLog
 from tests.support.sessions import ManualClock, Stage
+from tests.support.steps import sent
 from vofs.core.nodes import VersionToken
 
 # -- what somebody else stored ---------------------------------------------------------------------

@@ -10,9 +10,9 @@ import pytest
 
 from fakevospace import Hang, RangeIgnored, Rule
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_writeback import sent
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Background, Fault, FaultyRemote, Stage, raising, until
+from tests.support.steps import sent
 from vofs.core.errors import PermissionDenied, RemoteUnavailable, TransferCorrupted
 from vofs.core.nodes import VersionToken
 from vofs.remote.api import PutReceipt

@@ -9,9 +9,9 @@ import pytest
 
 from fakevospace import Reset, Rule, Status, WrongDigest
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_writeback import sent, settled
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, lost, raising
+from tests.support.steps import sent, settled
 from vofs.cache.segments import SegmentSizes
 from vofs.core.errors import RemoteUnavailable
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.integration.session.test_conflicts import OURS, SETTINGS, THEIRS, changed_here_and_there
-from tests.integration.session.test_writeback import sent, settled
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, lost, until
+from tests.support.steps import sent, settled
 from vofs.core.conflicts import OnConflict
 
 STAYS = "f is removed here; what somebody else stored there stays"
