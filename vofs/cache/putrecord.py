@@ -62,6 +62,11 @@ class PutRecord:
         return md5 is not None and (length, md5) in self.whole
 
     @property
+    def heritage(self) -> PutRecord | None:
+        """What another file needs to know of it that takes its name."""
+        return PutRecord(0, 0, fate=PutFate.OVER, whole_before=self.whole) if self.whole else None
+
+    @property
     def detail(self) -> str:
         """What of it has no column of its own, as JSON."""
         fields = {

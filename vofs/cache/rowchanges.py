@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+from vofs.cache.putrecord import PutRecord
 from vofs.cache.rows import COLUMNS, MARKS, FileRow, file_row, token_columns, values
 from vofs.core.nodes import VersionToken
 
@@ -54,12 +55,12 @@ def set_base(connection: sqlite3.Connection, number: int, base: VersionToken) ->
     )
 
 
-def forget_put(connection: sqlite3.Connection, number: int) -> None:
-    """Within a transaction: nothing is left where the file's last PUT went (R2)."""
+def set_put(connection: sqlite3.Connection, number: int, put: PutRecord | None) -> None:
+    """Within a transaction: `put` is what may have left something at the file's name (R2)."""
+    known = (put.generation, put.size, put.md5, put.detail) if put else (None, None, None, "")
     connection.execute(
-        "UPDATE file SET put_generation=NULL, put_size=NULL, put_md5=NULL, put_detail=''"
-        " WHERE number=?",
-        (number,),
+        "UPDATE file SET put_generation=?, put_size=?, put_md5=?, put_detail=? WHERE number=?",
+        (*known, number),
     )
 
 

@@ -284,10 +284,10 @@ class Sending(Evictable):
                 self.lock.wait(remaining if given_up is never else min(remaining, POLL_S))
             return True
 
-    def forget_put(self) -> None:
-        """It has got another name (already in its row), and its last PUT left nothing anywhere."""
+    def takes_name_of(self, put: PutRecord | None) -> None:
+        """It has got a name (already in its row) where only `put` may have left something."""
         with self.lock:
-            self.put = self._put_before = None
+            self.put = self._put_before = put
 
     def replaces(self, token: VersionToken) -> None:
         """A file made here has got the name of a node (already in its row): it replaces `token`."""

@@ -10,7 +10,7 @@ import logging
 
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.putrecord import PutFate
-from vofs.cache.rowchanges import forget_put, rename_files, set_base
+from vofs.cache.rowchanges import rename_files, set_base, set_put
 from vofs.core.attributes import version_token
 from vofs.core.errors import (
     ContainerNotEmpty,
@@ -95,7 +95,10 @@ class Renaming(Moving):
             raise NodeBusy(f"{destination}: what became of its upload is not known yet; try again")
         try:
             if parts.tombstones.find(destination) is not None:
-                return parts.remote.get_node(destination)
+                node = parts.remote.get_node(destination)
+                if node.kind is NodeKind.CONTAINER is not moved.kind:
+                    raise IsAContainer(destination)  # it came after the unlink
+                return node
             look = parts.remote.get_node if in_doubt else parts.tree.fresh
             node = look(destination)
         except NodeNotFound:
@@ -123,6 +126,9 @@ class Renaming(Moving):
         here_alone = local is not None and local.is_local and local.put is None
         is_there = parts.tombstones.find(destination) is None and not here_alone
         base = version_token(replaced) if replaced is not None and is_there else None
+        left = None  # by an upload of what was there: where PUTs are atomic it may come late (R13)
+        if local is not None and local.put is not None and parts.remote.capabilities.atomic_put:
+            left = local.put.heritage
         # On the disk where its bytes are, or where a node is deleted next; of all others the upload
         # sees to it that no name comes back after a power loss that was sent under another.
         durable = file.is_synced or parts.tombstones.is_uncommitted(destination)
@@ -130,7 +136,7 @@ class Renaming(Moving):
             with parts.index.transaction(durable=durable) as connection:
                 unlinked = parts.tombstones.write(connection, destination)
                 rename_files(connection, source, destination)
-                forget_put(connection, file.number)
+                set_put(connection, file.number, left)
                 if base is not None:
                     set_base(connection, file.number, base)
             parts.tombstones.written(unlinked)
@@ -138,7 +144,7 @@ class Renaming(Moving):
                 parts.writeback.forget(local)
             parts.tree.removed(source)
             parts.table.renamed(source, destination)
-            file.forget_put()
+            file.takes_name_of(left)
             file.name_committed(durable=durable)
         parts.tree.invalidate(destination)
         if base is not None:

@@ -13,7 +13,9 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.integration.session.test_whose_version import (
+    BEFORE,
     BOTH,
+    EXISTED,
     OURS,
     SETTLE_S,
     breaks,
@@ -110,6 +112,66 @@ def test_r10_what_a_broken_upload_left_is_replaced(
     settled(mount, clock)
     assert stage.names() == {"f"}
     assert stage.stored("/f") == OTHER
+
+
+@EXISTED
+@pytest.mark.parametrize("killed", [False, True])
+def test_r11_what_arrives_late_where_it_was_replaced_is_no_conflict(
+    made: Callable[..., Stage],
+    clock: ManualClock,
+    expect_log: ExpectLog,
+    existed: bool,
+    killed: bool,
+) -> None:
+    """R11, R13: an upload of the file that was replaced, whose answer was lost (vault)."""
+    expect_log("is not sent yet")
+    stage = made("vault", existed=existed)
+    mount = stage.mount(threads=False)
+    handle = changed(mount, existed=existed)
+    breaks(stage, mount, after=lost())
+    mount.close(handle)
+    if existed:
+        stage.store("/f", BEFORE)
+    else:
+        stage.service.remote.delete_node(stage.path("/f"))
+    mount.put("/g", OTHER)
+    mount.call("rename", "/g", "/f")
+    if killed:
+        with allowing("of an earlier mount"):
+            with pytest.raises(RemoteUnavailable):
+                stage.kill()
+            mount = stage.reopen(threads=False)
+    stage.store("/f", OURS)
+    settled(mount, clock)
+    assert stage.names() == {"f"}
+    assert stage.stored("/f") == OTHER
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["new", "of the service"])
+@pytest.mark.parametrize("full", [False, True], ids=["empty", "full"])
+@BOTH
+def test_r10_a_container_that_came_where_a_file_is_replaced_stays(
+    made: Callable[..., Stage], personality: str, full: bool, here: bool
+) -> None:
+    """R9, R10: between the unlink of the open file and the rename over it."""
+    stage = made(personality)
+    if not here:
+        stage.store("/g", OTHER)
+    mount = stage.mount(threads=False)
+    if here:
+        mount.put("/g", OTHER)
+    handle = mount.open("/f")
+    assert mount.call("read", handle, len(BEFORE), 0) == BEFORE
+    mount.hide("/f")
+    stage.service.remote.delete_node(stage.path("/f"))
+    stage.mkdir("/f")
+    if full:
+        stage.store("/f/inner", b"theirs")
+    with pytest.raises(IsADirectoryError):
+        mount.call("rename", "/g", "/f")
+    assert stage.names("/f") == ({"inner"} if full else set())
+    assert mount.get("/g") == OTHER
+    mount.close(handle)
 
 
 @LEFT
