@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mounted import BOTH, Mounted, Watchdog, eventually, mounted
+from tests.support.mounted import BOTH, Mounted, eventually, mounted
+from tests.support.watchdog import Watchdog
 
 MakeMount = Callable[..., Mounted]
 
