@@ -18,7 +18,6 @@ import enum
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Protocol
 
 
@@ -129,12 +128,7 @@ class OrderedLock:
         else:
             _turns.take(self._condition)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         levels: list[Level] = getattr(_held, "levels", [])
         if levels and levels[-1] == self.level:
             _held.levels = levels[:-1]

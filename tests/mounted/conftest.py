@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mounted import BOTH, Mounted, Watchdog, eventually, mounted
+from tests.support.mounted import BOTH, Mounted, eventually, mounted
+from tests.support.watchdog import Watchdog
 
 MakeMount = Callable[..., Mounted]
 
@@ -80,3 +81,17 @@ def make_mount(tmp_path: Path) -> Iterator[MakeMount]:
 def mount(personality: str, make_mount: MakeMount) -> Mounted:
     """A mount of the test's own, on each kind of service in turn."""
     return make_mount(personality)
+
+
+@pytest.fixture(params=["background", "foreground"])
+def where(request: pytest.FixtureRequest) -> list[str]:
+    """Options: both ways to start."""
+    return ["-f"] if request.param == "foreground" else []
+
+
+@pytest.fixture
+def ready(make_mount: MakeMount) -> Mounted:
+    """Everything is prepared, nothing is mounted."""
+    made = make_mount("vault", prepare=lambda fake: fake.put("file", b"x"), mount=False)
+    made.env.pop("VOSPACE_CERTFILE", None)
+    return made

@@ -1,7 +1,7 @@
-"""Mounts that cannot be: one clear line on stderr, the exit code of interface.md section 2, no
-traceback, and nothing left mounted; in the background and with -f.
+"""Mounts that cannot be: one clear line on stderr, the exit code, and nothing left mounted; in the
+background and with -f (tests/support/refusals.py says what is asked of each).
 
-Exit codes: 2 usage, 3 service or credential, 4 mount point, cache or FUSE.
+What is wrong with caches stands in test_refused_caches.py.
 """
 
 from __future__ import annotations
@@ -21,52 +21,19 @@ import trustme
 from tests.mounted.conftest import MakeMount
 from tests.support.mounted import (
     COMMAND_S,
-    Done,
     Mounted,
     eventually,
     is_alive,
     is_mounted,
     run,
 )
-
-USAGE, SERVICE, MOUNT = 2, 3, 4
-
-
-@pytest.fixture(params=["background", "foreground"])
-def where(request: pytest.FixtureRequest) -> list[str]:
-    """Options: both ways to start."""
-    return ["-f"] if request.param == "foreground" else []
-
-
-@pytest.fixture
-def ready(make_mount: MakeMount) -> Mounted:
-    """Everything is prepared, nothing is mounted."""
-    made = make_mount("vault", prepare=lambda fake: fake.put("file", b"x"), mount=False)
-    made.env.pop("VOSPACE_CERTFILE", None)
-    return made
+from tests.support.refusals import MOUNT, SERVICE, USAGE, check, refuse, refuse_any
 
 
 def test_the_line_is_alone_on_stderr(ready: Mounted, where: list[str]) -> None:
     """Without --log, in the foreground, nothing else is said."""
     words = ["--min-free", "50", "--cache-dir", str(ready.cache), "vault:missing"]
     refuse(ready, SERVICE, *where, *words, ready.path, says="does not exist")
-
-
-def refuse(mount: Mounted, code: int, *words: str | Path, says: str = "") -> str:
-    """Run `mountvofs`, require its exit code and a single line; returns the line."""
-    done = mount.mountvofs(*map(str, words), code=None)
-    return check(mount, done, code, says)
-
-
-def check(mount: Mounted, done: Done, code: int, says: str = "") -> str:
-    """Judge a refusal: one line, the code, no traceback, nothing mounted."""
-    assert done.returncode == code, (done.returncode, done.stderr)
-    assert done.stdout == ""
-    assert done.stderr.startswith("mountvofs: ") and done.stderr.endswith("\n"), done.stderr
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert "Traceback" not in done.stderr and says in done.stderr, done.stderr
-    assert not is_mounted(mount.path)
-    return done.stderr
 
 
 # -- service and credential -----------------------------------------------------------------------
@@ -92,13 +59,6 @@ def test_unknown_service(ready: Mounted, uri: str, where: list[str]) -> None:
     words = [*ready.words()[:-2], "--timeout", "2", uri, str(ready.path)]
     line = refuse_any(ready, (USAGE, SERVICE), [*where, *words])
     assert uri.split("/")[0].rstrip(":") in line or "nosuch" in line or "example" in line, line
-
-
-def refuse_any(mount: Mounted, codes: tuple[int, ...], words: list[str]) -> str:
-    """As `refuse`, where more than one code is right."""
-    done = mount.mountvofs(*words, code=None)
-    assert done.returncode in codes, (done.returncode, done.stderr)
-    return check(mount, done, done.returncode)
 
 
 @pytest.mark.parametrize(
@@ -235,92 +195,6 @@ def test_R22_a_dead_mount_is_taken_away(make_mount: MakeMount, personality: str)
     mount.mount()
     assert (mount.path / "file").read_bytes() == b"bytes"
     assert Path("/proc/self/mountinfo").read_text().count(f" {mount.path} ") == 1
-
-
-# -- cache ----------------------------------------------------------------------------------------
-
-
-def test_a_second_mount_on_one_cache(make_mount: MakeMount, where: list[str]) -> None:
-    """Refused after --timeout; the first one goes on working."""
-    mount = make_mount("vault", prepare=lambda fake: fake.put("file", b"bytes"))
-    other = mount.path.parent / "other"
-    other.mkdir()
-    done = mount.mountvofs(*where, *mount.words("--timeout", "1")[:-1], str(other), code=MOUNT)
-    assert done.stderr.count("\n") == 1 and str(mount.cache) in done.stderr
-    assert not is_mounted(other)
-    assert (mount.path / "file").read_bytes() == b"bytes"
-
-
-def test_the_cache_of_another_service(make_mount: MakeMount, where: list[str]) -> None:
-    """A cache belongs to one identity; unsent data of the other is untouched."""
-    first = make_mount("vault", prepare=lambda fake: fake.put("file", b"bytes"))
-    assert (first.path / "file").read_bytes() == b"bytes"
-    first.unmount()
-    second = make_mount("cavern", mount=False)
-    line = refuse(second, MOUNT, *where, *second.words("--cache-dir", str(first.cache)))
-    assert str(first.cache) in line or "identity" in line, line
-    first.mount()
-    assert (first.path / "file").read_bytes() == b"bytes"
-    assert first.fake.journal.count(method="GET", endpoint="bytes") == 1
-
-
-def test_R23_a_cache_open_to_others(ready: Mounted, where: list[str]) -> None:
-    """A directory with content that others may enter is refused, not chmodded."""
-    ready.cache.mkdir()
-    ready.cache.chmod(0o777)
-    (ready.cache / "planted").touch()
-    refuse(ready, MOUNT, *where, *ready.words(), says=str(ready.cache))
-    assert ready.cache.stat().st_mode & 0o777 == 0o777
-
-
-def test_a_cache_that_is_a_file(ready: Mounted, where: list[str]) -> None:
-    """--cache-dir names a file."""
-    ready.cache.touch()
-    refuse(ready, MOUNT, *where, *ready.words(), says=str(ready.cache))
-
-
-def test_a_cache_that_is_a_symbolic_link(ready: Mounted, where: list[str]) -> None:
-    """R23: opened with O_NOFOLLOW."""
-    (ready.path.parent / "elsewhere").mkdir(mode=0o700)
-    ready.cache.symlink_to(ready.path.parent / "elsewhere")
-    refuse(ready, MOUNT, *where, *ready.words(), says=str(ready.cache))
-
-
-def test_a_cache_that_is_damaged(ready: Mounted, where: list[str]) -> None:
-    """behaviours.md 30: an index that cannot be read is never trusted and never deleted."""
-    ready.cache.mkdir(mode=0o700)
-    (ready.cache / "index.sqlite").write_bytes(b"this is no database" * 1000)
-    done = ready.mountvofs(*ready.words(), code=None)
-    kept = [path.read_bytes() for path in ready.cache.rglob("*") if path.is_file()]
-    assert any(data.startswith(b"this is no database") for data in kept)
-    if done.returncode == 0:
-        ready.adopt()
-    else:
-        check(ready, done, MOUNT)
-
-
-@pytest.mark.parametrize("option", ["--cache-dir", "--log"])
-def test_R22_files_below_the_mount_point(ready: Mounted, option: str, where: list[str]) -> None:
-    """They would be in the mount itself."""
-    words = [*ready.words(option, str(ready.path / "inside"))]
-    line = refuse_any(ready, (USAGE, MOUNT), [*where, *words])
-    assert "below the mount point" in line
-    assert os.listdir(ready.path) == []
-
-
-def test_the_default_cache_below_the_mount_point(ready: Mounted, where: list[str]) -> None:
-    """The same where it was not named: XDG_CACHE_HOME leads into the mount."""
-    ready.env["XDG_CACHE_HOME"] = str(ready.path / "cache")
-    words = ["--min-free", "50", "--log", str(ready.log), "vault:", str(ready.path)]
-    refuse(ready, MOUNT, *where, *words, says="below")
-    assert os.listdir(ready.path) == []
-
-
-def test_a_log_that_cannot_be_written(ready: Mounted, where: list[str]) -> None:
-    """--log in a directory that is not there."""
-    words = ready.words("--log", str(ready.path.parent / "no" / "log"))
-    line = refuse_any(ready, (USAGE, MOUNT), [*where, *words])
-    assert "/no/log" in line
 
 
 # -- FUSE -----------------------------------------------------------------------------------------

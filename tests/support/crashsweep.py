@@ -26,15 +26,15 @@ from tests.support.witness import State, Witness, brief, content, shown
 from vofs.core.errors import VofsError
 
 Open = Callable[..., Stage]
-AFTER_A_CRASH = (
+BY_RECOVERY = (  # what the next mount may log
     r"was interrupted: looking",
     r"of an earlier mount are sent now",
     r"stay in .* for the next mount",
     r"is not sent yet",
     r"its node is made again",
     r"stays on the service for now",
-    r"changed here and on the service; ours is kept as",
 )
+AFTER_A_CRASH = (*BY_RECOVERY, r"changed here and on the service; ours is kept as")
 KINDS = ("before a change", "in a write", "after a change", "before a request", "after a request")
 MOST_POINTS = 1000  # a scenario that never gets through is a hang
 MOST_LOSSES = 5  # of one scenario: more teach nothing

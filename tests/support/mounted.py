@@ -6,7 +6,7 @@ takes it away: unmounts, ends the daemon by its id, and fails when the daemon's 
 defect (a traceback, or an error that the test did not announce).
 
 Everything is bounded: commands have a timeout, and a test that hangs in the kernel is freed by
-`Watchdog`, which kills the daemons of all mounts of this process.
+`watchdog.Watchdog`, which kills the daemons of all mounts of this process.
 
 Two traps for who writes tests here.  The fake may live in the test's own process, so that nothing
 may touch the mount while it holds Python's global lock: mmap (page faults) and `cwd=` of a
@@ -31,6 +31,7 @@ from typing import Any, TypeVar
 
 from fakevospace import FakeVOSpace
 from fakevospace.environment import REMOVED
+from tests.support import watchdog
 from vofs.cli.client import MountClient
 from vofs.core.errors import VofsError
 
@@ -38,15 +39,11 @@ T = TypeVar("T")
 
 COMMAND_S = 60.0
 END_S = 15.0
-HANGING_TEST_S = 100.0
 MINIMUM = ("--min-free", "50", "--timeout", "20")
 BOTH = ("vault", "cavern")
 TIMED_OUT = 124
 
 Done = subprocess.CompletedProcess[str]
-
-_live: list[Mounted] = []
-_live_lock = threading.Lock()
 
 
 def eventually(look: Callable[[], T], within_s: float = 15.0) -> T:
@@ -160,8 +157,7 @@ class Mounted:
         self._expected: list[str] = []
         base.mkdir(parents=True, exist_ok=True)
         self.path.mkdir()
-        with _live_lock:
-            _live.append(self)
+        watchdog.watch(self)
 
     @property
     def fake(self) -> FakeVOSpace:
@@ -283,8 +279,7 @@ class Mounted:
 
     def close(self) -> None:
         """Take everything away, then judge the daemon's log."""
-        with _live_lock:
-            _live.remove(self)
+        watchdog.leave(self)
         if self._fake is not None:
             self._fake.faults.clear()
         try:
@@ -368,30 +363,6 @@ def unmounted_at_end(made: Mounted) -> Iterator[Mounted]:
         yield made
     finally:
         made.close()
-
-
-class Watchdog:
-    """Frees a test that hangs on a mount: kills all daemons of this process after a while."""
-
-    def __init__(self, after_s: float = HANGING_TEST_S) -> None:
-        self._timer = threading.Timer(after_s, self._bark)
-        self._timer.daemon = True
-        self.barked = False
-
-    def _bark(self) -> None:
-        self.barked = True
-        with _live_lock:
-            hanging = list(_live)
-        for one in hanging:
-            one.kill()
-
-    def __enter__(self) -> Watchdog:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._timer.join()
 
 
 def errno_of(call: Callable[[], object]) -> str:

@@ -139,7 +139,7 @@ MUTANTS = (
         "mount/operations.py",
         "                self._parts.namespace.attach_again(replaced)\n",
         "",
-        (f"{SESSION}/test_rules.py::test_r09_when_the_second_rename_fails_the_name_comes_back",),
+        (f"{SESSION}/test_rules_of_names.py::test_r09_when_the_second_rename_fails_the_name_comes_back",),
     ),
     Mutant(
         "ENOSYS is let out",
@@ -198,7 +198,7 @@ MUTANTS = (
         "mount/namespace.py",
         "self._delete(self._parts.journal.advance(",
         "self._gone_here(standing)\n            self._delete(self._parts.journal.advance(",
-        (f"{SESSION}/test_rules.py::test_r08_a_refused_deletion_keeps_what_is_pending",),
+        (f"{SESSION}/test_rules_of_names.py::test_r08_a_refused_deletion_keeps_what_is_pending",),
     ),
     Mutant(
         "the cache of another identity is adopted",

@@ -19,8 +19,8 @@ from typing import TypeVar
 
 from vofs.cache.clock import Clock
 from vofs.cache.disk import Disk
-from vofs.cache.filecore import FileCore
 from vofs.cache.index import Index
+from vofs.cache.named import Named
 from vofs.cache.rows import FileRow
 from vofs.cache.space import Space
 from vofs.core.errors import CacheFull
@@ -34,7 +34,7 @@ PROVEN_S = 10.0  # how long a base version that was seen counts as being there
 MOST_BLOCKS = 1024  # looked at under the lock at a time
 
 
-class Evictable(FileCore):
+class Evictable(Named):
     """See the module's docstring; the arguments are those of `FileCore`."""
 
     def __init__(self, row: FileRow, disk: Disk, index: Index, clock: Clock, space: Space) -> None:

@@ -1,8 +1,9 @@
 """What every side of a cached file needs: its lock, its state, its data file and its row.
 
-`FileCore` holds them and keeps the row in step; `Evictable` adds the count of space, `Receiving`
-downloads, `Sending` uploads, and `CachedFile` reading and changing.  Methods whose names begin with
-an underscore are called with the file's lock held; all others take it.
+`FileCore` holds them and keeps the row in step; `Named` adds the name that it may lose, `Evictable`
+the count of space, `Receiving` downloads, `Sending` uploads, and `CachedFile` reading and changing.
+Methods whose names begin with an underscore are called with the file's lock held; all others take
+it.
 
 The lock is never held while the network is used.  Whoever waits on it re-checks afterwards.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from copy import deepcopy
 
 from vofs.cache.clock import Clock
 from vofs.cache.datafile import DataFile
@@ -24,7 +24,7 @@ from vofs.cache.snapshot import restore, row_of
 from vofs.cache.space import Space
 from vofs.core.errors import CacheDamaged, CacheError
 from vofs.core.filestate import FileState
-from vofs.core.lifecycle import Life, Upload
+from vofs.core.lifecycle import Upload
 from vofs.core.nodes import VersionToken
 from vofs.core.spans import Span
 from vofs.locks import Level, OrderedLock
@@ -76,7 +76,6 @@ class FileCore:
             self._durable_generation = self.state.generation
             if row.put is not None and row.put.generation == row.generation:
                 self._sent_at = self.state.generation
-        self._name_is_durable = True
         # The kernel tells it once, and then calls lost pages clean; so it is kept in the row.
         self._sync_failed = row.durable_generation == SYNC_FAILED
         self._row_dirty = self.state.is_dirty
@@ -105,30 +104,10 @@ class FileCore:
             return self.state.is_dirty
 
     @property
-    def is_detached(self) -> bool:
-        """Whether it has lost its name."""
-        with self.lock:
-            return self.state.life is Life.DETACHED
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the service never had it."""
-        with self.lock:
-            return self.state.base is None and self.state.life is Life.ATTACHED
-
-    @property
     def is_synced(self) -> bool:
         """Whether its unsent changes are on the disk as they are now, row and bytes (fsync(2))."""
         with self.lock:
             return self.state.is_dirty and self._durable_generation == self.state.generation
-
-    def name_committed(self, *, durable: bool) -> None:
-        """Its row has a new name; without `durable` the next upload brings that to the disk.
-
-        Otherwise a power loss could bring the old name back for what was sent under the new one.
-        """
-        with self.lock:
-            self._name_is_durable = durable
 
     @property
     def gaps(self) -> list[Span]:
@@ -261,40 +240,6 @@ class FileCore:
             digest.update(block)
         with self.lock:
             return digest.hexdigest() if same() else None
-
-    # -- its name ---------------------------------------------------------------------------------
-
-    def detach(self) -> None:
-        """The name is gone (unlinked or replaced while open); its row is gone already."""
-        with self.lock:
-            self.state.detach()
-            self.lock.notify_all()  # nobody waits any longer for its upload
-
-    def reattach(self, *, node_is_there: bool) -> None:
-        """The name is back; so is the row, with everything still to be sent.
-
-        Where the row never went nothing is written, so that a full disk, which may be why the
-        rename failed, does not take the name away.
-
-        Args:
-            node_is_there: the service still has the node; otherwise all of it is to be sent.
-
-        Raises:
-            CacheDamaged: another file has the name by now; this one stays without.
-            CacheFull: the row cannot be stored; the file stays without its name.
-        """
-        with self.lock:
-            trial = deepcopy(self.state)
-            trial.reattach(node_is_there=node_is_there)
-            stored = self._index.find(self.path)
-            if node_is_there and stored is not None and stored.number == self.number:
-                self.state = trial
-                return
-            row = self._row(trial)
-            self._row_promises = self._row_promises or row.promises
-            self._index.restore(row)
-            self.state, self._row_bytes = trial, row.present_bytes
-            self._row_dirty = self.state.is_dirty
 
     def close(self) -> None:
         """Close the data file; its row is another object's from now on."""

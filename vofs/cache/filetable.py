@@ -194,7 +194,7 @@ class FileTable(FilesInUse):
                 self._detached.append(file)
 
     def reattached(self, file: CachedFile, *, node_is_there: bool) -> None:
-        """The name of a detached file comes back (R9); see `FileCore.reattach`.
+        """The name of a detached file comes back (R9); see `Named.reattach`.
 
         Raises:
             CacheDamaged: another file has the name by now.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sessions import Service, Stage, SystemClock, enter, serving
+from tests.support.sessions import ManualClock, Service, Stage, SystemClock, enter, serving
 from vofs.cache.clock import Clock
 
 Open = Callable[..., Stage]
@@ -45,3 +45,15 @@ def open_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open
 def stage(request: pytest.FixtureRequest, open_stage: Open) -> Stage:
     """One stage for each personality."""
     return open_stage(request.param)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands still until the test moves it."""
+    return ManualClock()
+
+
+@pytest.fixture
+def vault(open_stage: Open, clock: ManualClock) -> Stage:
+    """A service whose nodes may lag, seen by a client that soon asks again."""
+    return open_stage("vault", clock, close_wait_s=0.0, attr_ttl_s=1.0, negative_ttl_s=1.0)

@@ -20,17 +20,12 @@ from tests.integration.session.test_whose_version import (
     making,
     unlinked,
 )
-from tests.integration.session.test_writeback import sent, settled
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, lost, raising
+from tests.support.steps import sent, settled
 from vofs.core.errors import RemoteFailed
 
 failing = raising(RemoteFailed("500"))
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture

@@ -13,6 +13,15 @@ from tests.support.sessions import Fault, Killed, Stage, allowing, raising, unti
 from vofs.core.errors import CacheFull
 
 
+def comes_back_and_is_sent(stage: Stage, path: str, data: bytes) -> None:
+    """The next mount shows these bytes, and sends what it found."""
+    with allowing(*AFTER_A_CRASH):
+        again = stage.reopen()
+        assert again.get(path) == data
+        again.wait_sent()
+        again.stop()
+
+
 def test_r10_a_rename_that_is_carried_out_is_not_carried_out_again(stage: Stage) -> None:
     """R8, R10: killed right after the names changed, when only the aside was left to delete.
 
@@ -37,11 +46,7 @@ def test_r10_a_rename_that_is_carried_out_is_not_carried_out_again(stage: Stage)
         except (OSError, Killed):
             assert stage.was_killed
         stage.bury()
-    with allowing(*AFTER_A_CRASH):
-        again = stage.reopen()
-        assert again.get("/g") == b"NEW bytes"
-        again.wait_sent()
-        again.stop()
+    comes_back_and_is_sent(stage, "/g", b"NEW bytes")
     assert (stage.stored("/f"), stage.stored("/g")) == (None, b"NEW bytes")
     assert stage.left() == ([], [], [])
 
@@ -99,11 +104,7 @@ def test_r09_the_bytes_of_an_unlinked_file_stay_as_long_as_its_row(stage: Stage)
     mount.call("unlink", hidden)
     with suppress(Killed):
         stage.kill()
-    with allowing(*AFTER_A_CRASH):
-        again = stage.reopen()
-        assert again.get("/f") == b"NEW bytes"
-        again.wait_sent()
-        again.stop()
+    comes_back_and_is_sent(stage, "/f", b"NEW bytes")
     assert stage.stored("/f") == b"NEW bytes"
     assert not stage.stray_data()
 

@@ -16,17 +16,9 @@ from dataclasses import dataclass
 import pytest
 
 from tests.integration.session.conftest import Open
+from tests.support.crashsweep import BY_RECOVERY
 from tests.support.sessions import CHANGES, Fault, Mounted, Stage, allowing, lost, until
 from tests.support.witness import State, content, shown
-
-MAY_BE_LOGGED = (
-    r"was interrupted: looking",
-    r"of an earlier mount are sent now",
-    r"stay in .* for the next mount",
-    r"is not sent yet",
-    r"its node is made again",
-    r"stays on the service for now",
-)
 
 
 @dataclass(frozen=True)
@@ -255,7 +247,7 @@ def sweep(open_stage: Open, personality: str, scenario: Scenario, *, after: bool
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_killed_at_each_request(open_stage: Open, personality: str, name: str, after: bool) -> None:
     """R2, R8, R10."""
-    with allowing(*MAY_BE_LOGGED):
+    with allowing(*BY_RECOVERY):
         kills = sweep(open_stage, personality, SCENARIOS[name], after=after)
     assert kills > 0 or re.match("rename a file that was never sent", name)
 
@@ -264,7 +256,7 @@ def test_killed_at_each_request(open_stage: Open, personality: str, name: str, a
 def test_each_answer_lost(open_stage: Open, personality: str, name: str) -> None:
     """R8: the service did it, and nobody heard of it."""
     scenario = SCENARIOS[name]
-    with allowing(*MAY_BE_LOGGED):
+    with allowing(*BY_RECOVERY):
         for method in sorted(CHANGES - {"set_properties"}):
             for number in itertools.count(1):
                 stage = open_stage(personality, close_wait_s=0.0)

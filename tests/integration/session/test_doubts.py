@@ -11,20 +11,15 @@ import pytest
 
 from fakevospace import LateCleanup, Rule
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_writeback import sent, settled
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, lost, until
+from tests.support.steps import sent, settled
 from vofs.core.errors import RemoteUnavailable
 from vofs.remote.api import PutReceipt
 
 SETTLE_S = 60.0
 DATA = bytes(range(251)) * 1000
 OTHER = bytes(reversed(DATA)) + b"and more"
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import os
 
 import pytest
 
-from tests.integration.session.test_writeback import sent
 from tests.support.faultydisk import SYNC, DiskFault
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Killed, Stage, raising
+from tests.support.steps import sent
 from vofs.core.errors import CacheDamaged
 
 DATA = b"ours" * 1000

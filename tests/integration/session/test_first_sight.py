@@ -11,9 +11,9 @@ from types import MappingProxyType
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_writeback import sent
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, FaultyRemote, ManualClock, Mounted, Stage, lost
+from tests.support.steps import sent
 from vofs.core.eviction import BLOCK
 from vofs.core.nodes import MD5, NodeInfo
 
@@ -31,11 +31,6 @@ class WithoutMD5(FaultyRemote):
 def _without(node: NodeInfo) -> NodeInfo:
     kept = {uri: text for uri, text in node.properties.items() if uri != MD5}
     return replace(node, properties=MappingProxyType(kept))
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture

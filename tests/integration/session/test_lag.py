@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from fakevospace import LaggingListing, Rule
-from tests.integration.session.conftest import Open
-from tests.integration.session.test_writeback import sent
 from tests.support.logs import ExpectLog
 from tests.support.sessions import FaultyRemote, ManualClock, Mounted, Stage
+from tests.support.steps import sent
 from vofs.core.nodes import NodeInfo
 
 OLD, NEW, THEIRS = b"old bytes", b"the new bytes, and more", b"somebody else's bytes"
@@ -28,16 +27,6 @@ class Lagging(FaultyRemote):
     def get_node(self, path: str) -> NodeInfo:
         node = super().get_node(path)
         return self.frozen.get(path, node)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def vault(open_stage: Open, clock: ManualClock) -> Stage:
-    return open_stage("vault", clock, close_wait_s=0.0, attr_ttl_s=1.0, negative_ttl_s=1.0)
 
 
 def lagging_listings(stage: Stage) -> None:

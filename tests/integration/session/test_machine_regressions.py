@@ -8,7 +8,6 @@ import os
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_writeback import sent
 from tests.support.faultydisk import COMMIT, REMOVE, DiskFault
 from tests.support.logs import ExpectLog
 from tests.support.sessions import (
@@ -22,6 +21,7 @@ from tests.support.sessions import (
     raising,
     until,
 )
+from tests.support.steps import sent
 from vofs.core import nodes
 from vofs.core.errors import CacheFull, PermissionDenied, RemoteUnavailable
 

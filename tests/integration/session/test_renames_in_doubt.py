@@ -22,20 +22,15 @@ from tests.integration.session.test_whose_version import (
     changed,
     making,
 )
-from tests.integration.session.test_writeback import sent, settled
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, allowing, lost, raising
+from tests.support.steps import sent, settled
 from vofs.core.errors import PermissionDenied, QuotaExceeded, RemoteUnavailable
 
 OTHER, THEIRS = b"another file", b"somebody else's file"
 LEFT = pytest.mark.parametrize(
     "left", [None, b"", OURS[:100], OURS], ids=["untouched", "empty", "torn", "whole"]
 )
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture

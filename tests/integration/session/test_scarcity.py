@@ -10,10 +10,10 @@ from contextlib import suppress
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_writeback import sent
 from tests.support.faultydisk import COMMIT, DiskFault
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Background, Fault, Killed, ManualClock, raising
+from tests.support.steps import sent
 from vofs.core.errors import CacheFull, MountUnusable, RemoteUnavailable
 
 OURS, THEIRS = b"ours", b"somebody else's later version"

@@ -9,20 +9,15 @@ import pytest
 
 from fakevospace import Reset, Rule, Status, WrongDigest
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_writeback import sent, settled
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, lost, raising
+from tests.support.steps import sent, settled
 from vofs.cache.segments import SegmentSizes
 from vofs.core.errors import RemoteUnavailable
 
 MB = 1 << 20
 DATA = bytes(range(251)) * (7 * MB // 2 // 251)  # 3.5 MiB: four segments
 SIZES = SegmentSizes(above=2 * MB, bytes=MB)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import os
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_writeback import sent
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, allowing, lost
+from tests.support.steps import sent
 from vofs.cache.unlinked import GRACE_S
 from vofs.core.errors import RemoteUnavailable
 

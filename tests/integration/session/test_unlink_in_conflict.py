@@ -9,9 +9,9 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.integration.session.test_conflicts import OURS, SETTINGS, THEIRS, changed_here_and_there
-from tests.integration.session.test_writeback import sent, settled
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, lost, until
+from tests.support.steps import sent, settled
 from vofs.core.conflicts import OnConflict
 
 STAYS = "f is removed here; what somebody else stored there stays"
@@ -123,11 +123,6 @@ def test_r08_out_of_reach_nothing_is_removed(stage: Stage) -> None:
     assert stage.stored("/f") == THEIRS
     assert mount.get("/f") == OURS
     mount.leave()
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.mark.parametrize("personality", ["vault", "cavern"])

@@ -37,11 +37,6 @@ DATA = os.urandom(300 * KB)
 TIMEOUT_S = 5.0
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
 def reads_in_vain(mount: Mounted, handle: int, clock: ManualClock) -> OSError:
     """Read until it is answered; the clock runs while it waits."""
     reading = Background(lambda: mount.call("read", handle, 4 * KB, 0))

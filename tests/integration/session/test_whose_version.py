@@ -17,9 +17,9 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.integration.session.test_lag import Lagging
-from tests.integration.session.test_writeback import sent, settled
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, FaultyRemote, ManualClock, Mounted, Stage, lost
+from tests.support.steps import sent, settled
 from vofs.cache.unlinked import GRACE_S
 from vofs.core.nodes import MD5, NodeInfo
 from vofs.remote.api import PutReceipt
@@ -30,11 +30,6 @@ OURS = b"changed here" * 100
 THEIRS = {"shorter": b"theirs" * 10, "as long": b"x" * len(OURS)}
 BOTH = pytest.mark.parametrize("personality", ["vault", "cavern"])
 EXISTED = pytest.mark.parametrize("existed", [True, False], ids=["existed", "new"])
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 def making(open_stage: Open, clock: ManualClock) -> Callable[..., Stage]:

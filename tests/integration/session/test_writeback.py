@@ -20,27 +20,8 @@ from tests.support.sessions import (
     Stage,
     raising,
 )
+from tests.support.steps import sent, settled
 from vofs.core.errors import PermissionDenied, RemoteUnavailable
-
-
-def sent(mount: Mounted) -> int:
-    """Do all that is due now; returns how many steps that took."""
-    steps = 0
-    while mount.step():
-        steps += 1
-        assert steps < 500
-    return steps
-
-
-def settled(mount: Mounted, clock: ManualClock) -> None:
-    """Let time pass until all is sent: where a PUT truncates, one that broke needs time (R1)."""
-    for _ in range(20):
-        sent(mount)
-        if not mount.uploads():
-            return
-        clock.advance(100.0)
-    raise AssertionError(mount.uploads())
-
 
 # -- pacing, urgency ------------------------------------------------------------------------------
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_writeback import sent
 from tests.support.logs import ExpectLog
 from tests.support.sessions import ManualClock, Mounted, Stage
+from tests.support.steps import sent
 from vofs.core.conflicts import OnConflict
 from vofs.core.errors import RemoteUnavailable
 
