@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.integration.session.conftest import Open
@@ -14,6 +16,17 @@ OTHER = bytes(reversed(DATA))
 
 def reading(mount: Mounted, handle: int, size: int, offset: int = 0) -> Background:
     return Background(lambda: bytes(mount.call("read", handle, size, offset)))
+
+
+def held_read(
+    stage: Stage, mount: Mounted, size: int, flags: int = os.O_RDONLY
+) -> tuple[int, Background, HeldAt]:
+    """A read of /f whose download is held behind the service's answer: handle, reader, gate."""
+    gate = stage.remote.hold_answer("open_bytes")
+    handle = mount.open("/f", flags)
+    reader = reading(mount, handle, size)
+    gate.wait_until_reached()
+    return handle, reader, gate
 
 
 def test_s01_two_cold_reads_of_one_span_are_one_download(stage: Stage) -> None:
@@ -58,10 +71,7 @@ def test_s02_a_download_that_fails_fails_for_everybody_who_waits(open_stage: Ope
 def test_s03_a_download_never_overwrites_what_was_written_meanwhile(stage: Stage) -> None:
     stage.store("/f", DATA)
     mount = stage.mount()
-    gate = stage.remote.hold_answer("open_bytes")
-    handle = mount.open("/f", 2)
-    reader = reading(mount, handle, 1000)
-    gate.wait_until_reached()
+    handle, reader, gate = held_read(stage, mount, 1000, os.O_RDWR)
     mount.write(handle, b"newer", 100)
     gate.open()
     wanted = DATA[:100] + b"newer" + DATA[105:]
@@ -74,10 +84,7 @@ def test_s03_a_download_never_overwrites_what_was_written_meanwhile(stage: Stage
 def test_s04_bytes_that_were_cut_do_not_come_back_with_a_download(stage: Stage) -> None:
     stage.store("/f", DATA)
     mount = stage.mount()
-    gate = stage.remote.hold_answer("open_bytes")
-    handle = mount.open("/f", 2)
-    reader = reading(mount, handle, 1000)
-    gate.wait_until_reached()
+    handle, reader, gate = held_read(stage, mount, 1000, os.O_RDWR)
     mount.call("truncate", None, 100, handle)
     mount.call("truncate", None, 600, handle)
     gate.open()
@@ -91,10 +98,7 @@ def test_s04_bytes_that_were_cut_do_not_come_back_with_a_download(stage: Stage) 
 def test_s05_a_read_is_of_one_version_when_an_open_finds_another(stage: Stage) -> None:
     stage.store("/f", DATA)
     mount = stage.mount(attr_ttl_s=0.0)
-    gate = stage.remote.hold_answer("open_bytes")
-    handle = mount.open("/f")
-    reader = reading(mount, handle, len(DATA))
-    gate.wait_until_reached()
+    handle, reader, gate = held_read(stage, mount, len(DATA))
     stage.store("/f", OTHER)
     other = mount.open("/f")
     gate.open()
@@ -122,10 +126,7 @@ def test_s06_a_read_that_finds_another_version_on_the_service_is_an_error(stage:
 def test_s07_a_file_that_is_read_is_not_given_up(stage: Stage) -> None:
     stage.store("/f", DATA)
     mount = stage.mount()
-    gate = stage.remote.hold_answer("open_bytes")
-    handle = mount.open("/f")
-    reader = reading(mount, handle, 1000)
-    gate.wait_until_reached()
+    handle, reader, gate = held_read(stage, mount, 1000)
     mount.control(command="drop", path="/")
     gate.open()
     assert reader.result() == DATA[:1000]

@@ -12,8 +12,8 @@ import pytest
 
 from tests.integration.session.conftest import Open
 from tests.support.logs import ExpectLog
+from tests.support.oldformats import old_index
 from tests.support.sessions import Stage
-from tests.unit.cache.test_formats import old_index
 from vofs.cache.inspection import Entry, State
 from vofs.cache.recovering import new_file
 from vofs.cli.vofs import main

@@ -3,53 +3,30 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.integration.session.conftest import Open
+from tests.support.conflicts import (
+    KEPT_AS,
+    OURS,
+    SETTINGS,
+    THEIRS,
+    changed_here_and_there,
+    content,
+    shown,
+)
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Fault, Mounted, Stage, allowing, lost, until
+from tests.support.sessions import Fault, Stage, allowing, lost, until
 from vofs.core.conflicts import OnConflict
 
-KEPT_AS = re.compile(r"\.conflict-\d{8}T\d{6}Z-tower(-\d+)?$")
-SETTINGS: dict[str, Any] = {"attr_ttl_s": 0.0, "host": "tower"}
-OURS, THEIRS = b"ours, longer", b"somebody else's"
 MAY_BE_LOGGED = (
     r"ours is kept as",
     r"of an earlier mount are sent now",
     r"stay in .* for the next mount",
     r"is not sent yet",
 )
-
-
-def content(stage: Stage) -> dict[str, bytes | None]:
-    """What the service holds; the time is taken out of names of conflicts."""
-
-    def stored(name: str) -> bytes | None:
-        try:
-            return stage.stored(f"/{name}")
-        except IsADirectoryError:
-            return None
-
-    return {KEPT_AS.sub(".kept", name): stored(name) for name in stage.names()}
-
-
-def shown(mount: Mounted) -> dict[str, bytes]:
-    """What the mount shows, its listing and its bytes."""
-    return {KEPT_AS.sub(".kept", name): mount.get(f"/{name}") for name in mount.ls("/")}
-
-
-def changed_here_and_there(stage: Stage, mount: Mounted) -> int:
-    """A whole file, changed here and then there; returns the handle, still open."""
-    stage.store("/f", b"base")
-    mount.get("/f")
-    handle = mount.open("/f", 2)
-    mount.write(handle, OURS)
-    stage.store("/f", THEIRS)
-    return handle
 
 
 def test_r11_both_are_kept_and_both_are_shown(stage: Stage, expect_log: ExpectLog) -> None:

@@ -32,6 +32,15 @@ def breaks(stage: Stage) -> None:
     stage.service.fake.faults.add(Rule(LateCleanup(after_bytes=1000), method="PUT", times=1))
 
 
+def with_broken_upload(stage: Stage) -> Mounted:
+    """A mount whose upload of a new file has just broken."""
+    mount = stage.mount(threads=False)
+    breaks(stage)
+    mount.put("/f", DATA)
+    sent(mount)
+    return mount
+
+
 def notices(stage: Stage, path: str) -> None:
     """The old handler notices the break, and truncates whatever is at the path by now."""
     stage.service.fake.faults.clear()
@@ -159,10 +168,7 @@ def test_r01_a_new_file_of_the_same_name_is_spoiled_by_path(
 ) -> None:
     """The late clean-up is by path: what broke is unlinked, the next file there suffers."""
     expect_log("is not sent yet", count=2)
-    mount = cavern.mount(threads=False)
-    breaks(cavern)
-    mount.put("/f", DATA)
-    sent(mount)
+    mount = with_broken_upload(cavern)
     mount.call("unlink", "/f")
     mount.put("/f", OTHER)
     accepted_after(cavern, mount, clock, puts(cavern))
@@ -177,10 +183,7 @@ def test_r01_the_path_is_remembered_after_file_and_mount_are_gone(
     cavern: Stage, clock: ManualClock, expect_log: ExpectLog
 ) -> None:
     expect_log("is not sent yet")
-    mount = cavern.mount(threads=False)
-    breaks(cavern)
-    mount.put("/f", DATA)
-    sent(mount)
+    mount = with_broken_upload(cavern)
     mount.call("unlink", "/f")
     mount.leave()
     mount = cavern.mount(threads=False)
@@ -321,10 +324,7 @@ def test_r02_where_other_bytes_are_here_now_a_shorter_node_is_ours(
 ) -> None:
     """What was sent cannot be compared any more: R2's word, and semantics.md says so."""
     expect_log("is not sent yet")
-    mount = cavern.mount(threads=False)
-    breaks(cavern)
-    mount.put("/f", DATA)
-    sent(mount)
+    mount = with_broken_upload(cavern)
     mount.overwrite("/f", b"changed since")
     settled(mount, clock)
     assert cavern.stored("/f") == b"changed since" + DATA[13:]
@@ -335,10 +335,7 @@ def test_r02_a_node_that_changes_while_it_is_read_is_looked_at_again(
     cavern: Stage, clock: ManualClock, expect_log: ExpectLog
 ) -> None:
     expect_log("is not sent yet", count=2)
-    mount = cavern.mount(threads=False)
-    breaks(cavern)
-    mount.put("/f", DATA)
-    sent(mount)
+    mount = with_broken_upload(cavern)
     cavern.remote.plan(Fault("open_bytes", before=lambda: cavern.store("/f", DATA[:2000])))
     settled(mount, clock)
     assert cavern.stored("/f") == DATA

@@ -12,9 +12,9 @@ import logging
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_power_loss import content
 from tests.support.faultydisk import SYNC, DiskFault
 from tests.support.logs import ExpectLog
+from tests.support.recovered import content
 from tests.support.sessions import Fault, Mounted, PowerCut, Stage, allowing
 from vofs.core.errors import CacheDamaged, RemoteUnavailable
 

@@ -6,27 +6,18 @@ as it was committed, and data files without what nobody had brought to the disk.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import pytest
 
 from tests.integration.session.conftest import Open
 from tests.support.logs import ExpectLog
+from tests.support.recovered import content, shown
 from tests.support.sessions import Fault, Mounted, Stage, lost, raising
 from vofs.core.conflicts import OnConflict
 from vofs.core.errors import RemoteUnavailable
 
-RECOVERED = re.compile(r"\.recovered-\d{8}T\d{6}Z(-\d+)?$")
 LOST = b"\0" * 7  # what a file system shows of bytes that never reached the disk
-
-
-def content(stage: Stage) -> dict[str, bytes | None]:
-    return {RECOVERED.sub(".recovered", name): stage.stored(f"/{name}") for name in stage.names()}
-
-
-def shown(mount: Mounted) -> dict[str, bytes]:
-    return {RECOVERED.sub(".recovered", name): mount.get(f"/{name}") for name in mount.ls("/")}
 
 
 def spoil(stage: Stage, was: bytes) -> int:

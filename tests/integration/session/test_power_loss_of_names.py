@@ -12,8 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_power_loss import RECOVERED, content
 from tests.support.logs import ExpectLog
+from tests.support.recovered import RECOVERED, content
 from tests.support.sessions import Fault, Mounted, PowerCut, Stage, allowing
 from vofs.core.errors import RemoteUnavailable
 

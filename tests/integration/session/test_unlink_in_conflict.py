@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.integration.session.test_conflicts import OURS, SETTINGS, THEIRS, changed_here_and_there
+from tests.support.conflicts import OURS, SETTINGS, THEIRS, changed_here_and_there
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, lost, until
 from tests.support.steps import sent, settled

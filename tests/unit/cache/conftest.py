@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,20 @@ class Parts:
         row = self.index.find(path)
         assert row is not None
         return self.load(row)
+
+
+class WatchedIndex(Index):
+    """Remembers which of its transactions had to reach the disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.durable: list[bool] = []
+        super().__init__(path, IDENTITY)
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        self.durable.append(durable)
+        with super().transaction(durable=durable) as connection:
+            yield connection
 
 
 def disk_with(parts: Parts, kind: type[DataFile]) -> Disk:

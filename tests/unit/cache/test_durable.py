@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from tests.support.sessions import ManualClock
-from tests.unit.cache.conftest import IDENTITY
+from tests.unit.cache.conftest import WatchedIndex
 from vofs.cache.disk import Disk
 from vofs.cache.filetable import FileTable
-from vofs.cache.index import Index
-
-
-class WatchedIndex(Index):
-    """Remembers which of its transactions had to reach the disk."""
-
-    def __init__(self, path: Path) -> None:
-        self.durable: list[bool] = []
-        super().__init__(path, IDENTITY)
-
-    @contextmanager
-    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
-        self.durable.append(durable)
-        with super().transaction(durable=durable) as connection:
-            yield connection
 
 
 def test_r05_the_first_change_after_fsync_is_marked_on_the_disk(tmp_path: Path) -> None:

@@ -24,11 +24,17 @@ class SmallDisk(Disk):
         return self.free
 
 
+def small_disk(parts: Parts) -> SmallDisk:
+    """One on the same directory, of which 1000 bytes are never used."""
+    disk = SmallDisk(parts.root, 1000)
+    parts.opened.append(disk)
+    return disk
+
+
 def test_who_may_exceed_the_budget(parts: Parts) -> None:
     """R21: reserved before anything is accepted; written data down to --min-free, then CacheFull;
     readahead never."""
-    disk = SmallDisk(parts.root, 1000)
-    parts.opened.append(disk)
+    disk = small_disk(parts)
     with table_of(parts, 100, disk) as table:
         space = table.space
         with space.reserved(60, Need.AHEAD) as first, space.reserved(41, Need.AHEAD) as second:
@@ -68,8 +74,7 @@ def test_r24_what_nobody_asked_for_makes_no_room_of_a_file_in_use(parts: Parts) 
 
 def test_no_byte_is_written_that_there_is_no_room_for(parts: Parts) -> None:
     """ENOSPC before accepting: the file is as it was, and still clean."""
-    disk = SmallDisk(parts.root, 1000)
-    parts.opened.append(disk)
+    disk = small_disk(parts)
     with table_of(parts, 1 << 30, disk) as table:
         file = table.acquire("/f", token(), 1)
         disk.free = 1001
@@ -83,8 +88,7 @@ def test_no_byte_is_written_that_there_is_no_room_for(parts: Parts) -> None:
 
 
 def test_room_below_min_free_is_made_of_clean_data(parts: Parts) -> None:
-    disk = SmallDisk(parts.root, 1000)
-    parts.opened.append(disk)
+    disk = small_disk(parts)
     with table_of(parts, 1 << 30, disk) as table:
         file = table.acquire("/f", token(), 1)
         fetch(file, 0, SIZE)
@@ -158,8 +162,7 @@ def test_a_new_version_and_a_closed_file_keep_the_count_right(parts: Parts) -> N
 
 def test_r06_one_upload_at_a_time_may_exceed_the_budget(parts: Parts) -> None:
     """R6: down to --min-free, else it is told how much is missing; those that fit do not wait."""
-    disk = SmallDisk(parts.root, 1000)
-    parts.opened.append(disk)
+    disk = small_disk(parts)
     with table_of(parts, 100, disk) as table:
         space = table.space
         with space.holes(101, "/large"):

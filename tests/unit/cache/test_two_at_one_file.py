@@ -11,9 +11,8 @@ from tests.support.blockfiles import BLOCKS, SIZE, fetch, token
 from tests.support.faultydisk import WRITE, Changes, DiskFault, FaultyDisk
 from tests.support.sessions import Background, HeldAt, ManualClock, until
 from tests.support.simulatednodes import token_of
-from tests.unit.cache.conftest import IDENTITY, Parts
+from tests.unit.cache.conftest import IDENTITY, Parts, WatchedIndex
 from tests.unit.cache.test_cachedfile import OLD
-from tests.unit.cache.test_durable import WatchedIndex
 from vofs.cache.disk import Disk
 from vofs.cache.filetable import FileTable
 from vofs.cache.rowchanges import delete_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.unit.mount.test_tree import Place
+from tests.support.trees import Place
 from vofs.cache.cachedfile import CachedFile
 from vofs.cache.filetable import FileTable
 from vofs.core.nodes import VersionToken

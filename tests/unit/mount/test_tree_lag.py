@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.mount.test_tree import TTL, Place
+from tests.support.trees import TTL, Place
 from vofs.core.nodes import VersionToken
 
 ONE, OTHER = "1" * 32, "2" * 32
