@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.brokenuploads import BEFORE, SETTLE_S
 from tests.support.sessions import ManualClock, Service, Stage, SystemClock, enter, serving
 from vofs.cache.clock import Clock
 
@@ -57,3 +58,16 @@ def clock() -> ManualClock:
 def vault(open_stage: Open, clock: ManualClock) -> Stage:
     """A service whose nodes may lag, seen by a client that soon asks again."""
     return open_stage("vault", clock, close_wait_s=0.0, attr_ttl_s=1.0, negative_ttl_s=1.0)
+
+
+@pytest.fixture
+def made(open_stage: Open, clock: ManualClock) -> Callable[..., Stage]:
+    """Make a stage with the file /f, or without; its clock is the test's."""
+
+    def make(personality: str, *, existed: bool = True) -> Stage:
+        stage = open_stage(personality, clock, close_wait_s=0.0, settle_s=SETTLE_S, attr_ttl_s=1.0)
+        if existed:
+            stage.store("/f", BEFORE)
+        return stage
+
+    return make

@@ -10,14 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.session.conftest import Open
-from tests.integration.session.test_whose_version import (
+from tests.support.brokenuploads import (
     BOTH,
     EXISTED,
     OURS,
     breaks,
     changed,
-    making,
     unlinked,
 )
 from tests.support.logs import ExpectLog
@@ -26,11 +24,6 @@ from tests.support.steps import sent, settled
 from vofs.core.errors import RemoteFailed
 
 failing = raising(RemoteFailed("500"))
-
-
-@pytest.fixture
-def made(open_stage: Open, clock: ManualClock) -> Callable[..., Stage]:
-    return making(open_stage, clock)
 
 
 def arrived(stage: Stage, *, existed: bool) -> tuple[Mounted, int]:

@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.session.conftest import Open
-from tests.integration.session.test_whose_version import (
+from tests.support.brokenuploads import (
     BEFORE,
     BOTH,
     EXISTED,
@@ -20,7 +19,6 @@ from tests.integration.session.test_whose_version import (
     SETTLE_S,
     breaks,
     changed,
-    making,
 )
 from tests.support.logs import ExpectLog
 from tests.support.sessions import Fault, ManualClock, Mounted, Stage, allowing, lost, raising
@@ -31,11 +29,6 @@ OTHER, THEIRS = b"another file", b"somebody else's file"
 LEFT = pytest.mark.parametrize(
     "left", [None, b"", OURS[:100], OURS], ids=["untouched", "empty", "torn", "whole"]
 )
-
-
-@pytest.fixture
-def made(open_stage: Open, clock: ManualClock) -> Callable[..., Stage]:
-    return making(open_stage, clock)
 
 
 def refused(stage: Stage) -> Mounted:

@@ -31,8 +31,8 @@ def test_r11_unlink_removes_what_its_user_saw(
     """It removes what the name showed. When somebody else has stored another version there
     meanwhile, which nobody saw through this mount, that stays, whatever `--on-conflict` says: the
     unsent changes are gone, unlink returns 0, and the name shows theirs from then on. A second
-    unlink deletes it. An upload that is in doubt is looked into first. The remaining race is the
-    moment between that look and the deletion."""
+    unlink deletes it. An upload that is in doubt is looked into first, also where the file is open.
+    The remaining race is the moment between that look and the deletion."""
     expect_log(STAYS)
     mount = stage.mount(on_conflict=policy, **QUIET)
     mount.call("release", changed_here_and_there(stage, mount))

@@ -8,76 +8,29 @@ asking.  Anything else is somebody else's: it stays.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
 
-from tests.integration.session.conftest import Open
 from tests.integration.session.test_lag import Lagging
+from tests.support.brokenuploads import (
+    BEFORE,
+    BOTH,
+    EXISTED,
+    OURS,
+    SETTLE_S,
+    THEIRS,
+    breaks,
+    changed,
+    unlinked,
+)
 from tests.support.logs import ExpectLog
-from tests.support.sessions import Fault, FaultyRemote, ManualClock, Mounted, Stage, lost
+from tests.support.sessions import FaultyRemote, ManualClock, Stage, lost
 from tests.support.steps import sent, settled
-from vofs.cache.unlinked import GRACE_S
 from vofs.core.nodes import MD5, NodeInfo
 from vofs.remote.api import PutReceipt
-
-SETTLE_S = 60.0
-BEFORE = b"the version from before " * 800
-OURS = b"changed here" * 100
-THEIRS = {"shorter": b"theirs" * 10, "as long": b"x" * len(OURS)}
-BOTH = pytest.mark.parametrize("personality", ["vault", "cavern"])
-EXISTED = pytest.mark.parametrize("existed", [True, False], ids=["existed", "new"])
-
-
-def making(open_stage: Open, clock: ManualClock) -> Callable[..., Stage]:
-    """Make a stage with a file, or without."""
-
-    def make(personality: str, *, existed: bool = True) -> Stage:
-        stage = open_stage(personality, clock, close_wait_s=0.0, settle_s=SETTLE_S, attr_ttl_s=1.0)
-        if existed:
-            stage.store("/f", BEFORE)
-        return stage
-
-    return make
-
-
-@pytest.fixture
-def made(open_stage: Open, clock: ManualClock) -> Callable[..., Stage]:
-    return making(open_stage, clock)
-
-
-def changed(mount: Mounted, *, existed: bool = True, data: bytes = OURS) -> int:
-    """A handle of /f, which holds `data` now, all of it to be sent."""
-    handle = mount.open("/f", os.O_RDWR | os.O_TRUNC) if existed else mount.create("/f")
-    mount.write(handle, data)
-    mount.call("flush", handle)
-    return handle
-
-
-def breaks(
-    stage: Stage,
-    mount: Mounted,
-    *,
-    before: Callable[[], None] | None = None,
-    after: Callable[[], None] | None = None,
-) -> None:
-    """The next PUT breaks."""
-    stage.remote.plan(Fault("put_bytes", before=before, after=after))
-    count = stage.remote.count("put_bytes")
-    sent(mount)
-    assert stage.remote.count("put_bytes") == count + 1
-
-
-def unlinked(mount: Mounted, handle: int, clock: ManualClock) -> None:
-    """/f is unlinked while it is open, closed, and due to go on the service."""
-    hidden = mount.hide("/f")
-    mount.close(handle)
-    mount.call("unlink", hidden)
-    clock.advance(2 * GRACE_S)
-
 
 # -- unlinked while open (R9) ---------------------------------------------------------------------
 
