@@ -28,11 +28,12 @@ from vofs.core.nodes import NodeKind
 from vofs.core.openflags import Access, access_of
 from vofs.mount.handles import Handles, OpenHandle, Released
 from vofs.mount.machinery import Machinery
+from vofs.mount.making import Making
 
 HIDDEN = ".fuse_hidden"
 
 
-class FileOperations:
+class FileOperations(Making):
     """See the module's docstring.
 
     Args:
@@ -40,7 +41,7 @@ class FileOperations:
     """
 
     def __init__(self, parts: Machinery) -> None:
-        self._parts = parts
+        super().__init__(parts)
         self._released = Released(parts.clock)
         self.handles = Handles()
 
@@ -105,6 +106,7 @@ class FileOperations:
         except NodeExists:
             if access_of(flags).exclusive:
                 raise
+            self._make_again(node_path)
             return self.open(path, flags)
         file.confirm(self._parts.clock.monotonic())
         self._parts.told.forget(node_path)
@@ -112,44 +114,6 @@ class FileOperations:
         self.handles.file(handle).changed = True
         self._parts.writeback.submit(file, flushed=False)
         return handle
-
-    def _made(self, node_path: str, mode: int) -> CachedFile | None:
-        """A new file, here alone; None when names changed meanwhile: once more.
-
-        Raises:
-            NodeExists: there is one already, here or on the service.
-            ContainerNotFound, NodeLocked, PermissionDenied, ReadOnlyMount, RemoteError.
-        """
-        parts = self._parts
-        parts.followed.wait_until_settled(node_path)
-        seen = parts.table.names_changed
-        parts.rights.require_place(node_path)
-        try:
-            parts.tree.lookup(node_path)
-        except NodeNotFound:
-            parts.namespace.make_room(node_path)
-            try:
-                with parts.namespace.making(node_path):
-                    return parts.table.create_unless_changed(node_path, mode, seen)
-            except NodeExists:
-                if not self._has_lost_its_node(node_path):
-                    raise
-                return None
-        raise NodeExists(node_path)
-
-    def _has_lost_its_node(self, node_path: str) -> bool:
-        """Whether somebody else deleted what is still open here: its name is free from now on.
-
-        Asked once more, because it may have been stored since its node was looked for.
-        """
-        file = self._parts.table.peek(node_path)
-        if file is None or file.is_dirty:
-            return False
-        try:
-            self._parts.tree.fresh(node_path)
-        except NodeNotFound:
-            return self._parts.table.lose_name(file)
-        return False
 
     def mknod(self, path: str, mode: int, device: int) -> None:
         """Only regular files: made, and sent as empty."""
@@ -282,9 +246,3 @@ class FileOperations:
             self._truncate(self.handles.file(handle_number).file, size)
         finally:
             self.release(handle_number)
-
-    def _truncate(self, file: CachedFile, size: int) -> None:
-        self._parts.quota.require(file, size)
-        file.truncate(size)
-        self._parts.told.changed(file.path, size)
-        self._parts.writeback.submit(file, flushed=False)

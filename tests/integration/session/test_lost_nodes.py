@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.integration.session.conftest import Open
+from tests.support.sessions import Stage
 
 
 @pytest.mark.parametrize("exclusive", [0, os.O_EXCL])
@@ -28,5 +29,26 @@ def test_a_name_whose_node_is_gone_is_made_anew_beside_its_readers(
     assert mount.call("read", reader, 10, 0) == b"old"
     mount.close(reader)
     assert mount.get("/f") == b"new!"
+    mount.stop()
+    assert stage.left() == ([], [], [])
+
+
+@pytest.mark.parametrize("old", [b"", b"old"])
+def test_a_name_whose_node_is_gone_is_made_anew_together_with_its_writers(
+    stage: Stage, old: bytes
+) -> None:
+    """R11: what they write makes its node again, so they and the new file are one file."""
+    stage.store("/f", old)
+    mount = stage.mount(attr_ttl_s=0.0, negative_ttl_s=0.0)
+    writer = mount.open("/f", os.O_RDWR)
+    stage.service.remote.delete_node(stage.path("/f"))
+    made = mount.call("create", "/f", 0o644, os.O_WRONLY | os.O_CREAT)
+    assert mount.stat("/f").size == 0
+    mount.write(made, b"new!")
+    mount.close(made)
+    mount.write(writer, b"more", 4)
+    mount.close(writer)
+    mount.wait_sent()
+    assert mount.get("/f") == stage.stored("/f") == b"new!more"
     mount.stop()
     assert stage.left() == ([], [], [])

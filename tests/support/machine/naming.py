@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from tests.support.expected import Expected
+from tests.support.expected import Expected, State
 from tests.support.machine.calls import MOST_HANDLES, Calls
 from tests.support.machine.core import NAMES, ModelError, shown
 from tests.support.machine.doubts import Possible
@@ -20,13 +20,20 @@ class Naming(Calls):
         name = NAMES[which % len(NAMES)]
         if not self._may_name(name) or name in self.names or len(self.handles) >= MOST_HANDLES:
             return False
-        file = Expected(b"")
+        file = self.deleted.get(name)
+        writes = any(handle.file is file and handle.writes for handle in self.handles)
+        if file is None or not writes:
+            file = Expected(b"")
+            self.bound[name].append(file)
+        elif file.changing:
+            return False
         if name in self.recently_hidden:
             file.may_replace |= self.recently_hidden[name].ever
-        self.bound[name].append(file)
 
         def created(number: object) -> None:
             self.recently_hidden.pop(name, None)
+            if writes:  # another client deleted it, and whoever writes it makes its node again
+                file.settle(State((b"",)))
             self.names[name] = file
             self._opened(number, file, os.O_RDWR, name)
 
