@@ -21,6 +21,7 @@ from vofs.cache.space import Space
 from vofs.cache.waiting import POLL_S, never
 from vofs.core.errors import (
     CacheDamaged,
+    CacheError,
     ProtocolViolation,
     RemoteFailed,
     TransferCorrupted,
@@ -78,13 +79,19 @@ class Sending(Evictable):
             ticket: the upload.
             durable: also bring the data to the disk first (services that truncate).
             after_broken: a PUT to this path broke before, see `PutRecord`.
+
+        Raises:
+            CacheFull, CacheDamaged: the local disk does not take it: nothing may be sent, and
+                nothing is in doubt.
         """
+        with self.lock:
+            self._put_before, sent_before = self.put, self._sent_at
         if durable and not self._sync_failed:  # else it is in memory alone: the sooner it is sent
             self.sync_data()
         with self.lock:
             if durable:
                 self._is_durable(ticket.generation)
-            self._put_before = before = self.put
+            before = self._put_before
             others = before is not None and ticket.generation not in (
                 before.generation, self._sent_at,
             )  # fmt: skip
@@ -96,7 +103,11 @@ class Sending(Evictable):
                 longest_before=0 if before is None else before.longest,
                 whole_before=() if before is None else before.whole,
             )  # fmt: skip
-            self._save(whole=self.state.is_whole, durable=durable or not self._name_is_durable)
+            try:
+                self._save(whole=self.state.is_whole, durable=durable or not self._name_is_durable)
+            except CacheError:
+                self.put, self._sent_at = before, sent_before
+                raise
             self._name_is_durable = True
 
     def body_read(self, md5: str) -> None:

@@ -28,6 +28,7 @@ from vofs.cache.storing import Storing
 from vofs.cache.tombstones import Tombstones
 from vofs.core.errors import (
     CacheDamaged,
+    CacheError,
     CacheFull,
     ContentLost,
     NodeBusy,
@@ -142,6 +143,10 @@ class Uploader:
         provisional = self._doubts.is_provisional(file.path)
         try:
             file.begin_put(ticket, durable=not atomic, after_broken=provisional)
+        except CacheError as exc:  # before anything left: nothing is in doubt
+            file.not_stored(Event.RETRY, exc, began=False)
+            return Outcome(exc, contact=False)
+        try:
             token = self._storing.store(file, ticket)
         except Exception as exc:
             return self._not_stored(file, exc)

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from tests.integration.session.conftest import Open
-from tests.support.faultydisk import COMMIT, REMOVE, DiskFault
+from tests.support.faultydisk import COMMIT, REMOVE, SYNC, DiskFault
 from tests.support.logs import ExpectLog
 from tests.support.sessions import (
     Background,
@@ -289,3 +289,30 @@ def test_r08_nothing_is_written_to_a_name_whose_change_is_in_doubt(
     mount.wait_sent()
     moved = {"b": OLD} if change == "rename" else {}
     assert {name: stage.stored(f"/{name}") for name in stage.names()} == {"a": NEW, **moved}
+
+
+def test_r02_an_upload_that_failed_before_it_began_is_not_in_doubt(
+    open_stage: Open, expect_log: ExpectLog
+) -> None:
+    """R9: renamed over an open file of the same bytes, it took that one's node for its own, which
+    its tombstone then deleted."""
+    expect_log("is not sent yet")
+    stage = open_stage("cavern", ManualClock(), close_wait_s=0.0, settle_s=0.0)
+    mount = stage.mount(threads=False)
+    for name in ("/a", "/b"):
+        handle = mount.create(name)
+        mount.write(handle, NEW)
+        mount.call("flush", handle)
+        if name == "/b":
+            stage.changes.plan(DiskFault(name=SYNC, before=raising(CacheFull("no room"))))
+            mount.close(handle)
+        sent(mount)
+    assert (stage.stored("/a"), stage.stored("/b")) == (NEW, None)
+    mount.hide("/a")
+    mount.call("rename", "/b", "/a")
+    settled(mount)
+    mount.housekeeping()
+    assert mount.get("/a") == NEW
+    assert stage.stored("/a") == NEW
+    mount.stop()
+    assert stage.left() == ([], [], [])

@@ -48,7 +48,10 @@ class Judge(Programs, Naming, Happenings):
         self._compare()
         self.disturbed = bool(self.doubts)
         self.recently_hidden.clear()
-        self.deleted = {name: file for name, file in self.deleted.items() if file.handles}
+        named = set(self.names.values())
+        self.deleted = {
+            name: file for name, file in self.deleted.items() if file.handles and file not in named
+        }
 
     def _finish_calls(self) -> None:
         """Let everybody run, and time pass, until no call is under way."""
