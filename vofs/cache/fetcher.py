@@ -259,7 +259,7 @@ class Fetcher:
             for claim in claims:
                 file.release_claim(claim, None)
             return False
-        with file.unasked():
+        with file.in_spare_room():
             failure = self._bring(file, claims, base, inside=True)
         if failure is not None:
             raise failure

@@ -40,7 +40,7 @@ class Receiving(Content, Demand):
         self._failures: deque[tuple[int, Claim, VofsError]] = deque(maxlen=FAILURES_KEPT)
         self._failure_count = 0
         self._pattern = fetchplan.ReadPattern()
-        self._filling = self._unasked = 0
+        self._filling = self._spare = 0
         self._moved_at: dict[Claim, float] = {}  # when bytes last came for a live claim
         self._timed_out = TimedOutSpans()
 
@@ -100,15 +100,15 @@ class Receiving(Content, Demand):
                 self.state.unpin(pin)
 
     @contextmanager
-    def unasked(self) -> Iterator[None]:
+    def in_spare_room(self) -> Iterator[None]:
         """What comes until the block ends, and no reader waits for, nobody has asked for (R24)."""
         with self.lock:
-            self._unasked += 1
+            self._spare += 1
         try:
             yield
         finally:
             with self.lock:
-                self._unasked -= 1
+                self._spare -= 1
 
     def accept(self, claim: Claim, offset: int, chunk: bytes) -> bool:
         """Store downloaded bytes where they are still wanted, and wake who waits for them.
@@ -147,7 +147,7 @@ class Receiving(Content, Demand):
                 return Need.KEPT
             if self.state.is_pinned(start, end):
                 return Need.AWAITED
-            return Need.UNASKED if self._unasked else Need.AHEAD
+            return Need.SPARE if self._spare else Need.AHEAD
 
     def _note_progress(self, claim: Claim) -> None:
         """Bytes came for `claim`, wanted or not.  Lock held."""

@@ -41,7 +41,7 @@ class MakeRoom(Protocol):
 class Need(enum.Enum):
     """Who needs room, and so how far he may go; see the module's docstring."""
 
-    UNASKED = "unasked"
+    SPARE = "spare"
     AHEAD = "ahead"
     KEPT = "kept"
     AWAITED = "awaited"
@@ -83,7 +83,7 @@ class Space(Charges):
             need: who needs it.
 
         Yields:
-            Whether there is room: False only for `Need.AHEAD` and `Need.UNASKED`.
+            Whether there is room: False only for `Need.AHEAD` and `Need.SPARE`.
 
         Raises:
             CacheFull: nothing more may be stored.
@@ -102,9 +102,9 @@ class Space(Charges):
                 return True
             batch = min(BATCH, self.limit_bytes // BATCH_SHARE)
             wanted = max(self.excess(size), batch)
-            if not self._make_room(wanted, unused_only=need is Need.UNASKED):
+            if not self._make_room(wanted, unused_only=need is Need.SPARE):
                 break
-        if need is Need.UNASKED:
+        if need is Need.SPARE:
             return False
         if need is Need.AHEAD:
             with self._lock:

@@ -61,15 +61,30 @@ def test_r24_what_nobody_asked_for_makes_no_room_of_a_file_in_use(parts: Parts) 
         fetch(used, 0, SIZE)
         fetch(unused, 0, SIZE)
         table.release(unused)
-        with table.space.reserved(SIZE, Need.UNASKED) as granted:
+        with table.space.reserved(SIZE, Need.SPARE) as granted:
             assert granted
-            with table.space.reserved(1, Need.UNASKED) as granted:
+            with table.space.reserved(1, Need.SPARE) as granted:
                 assert not granted
             assert not used.gaps
             with table.space.reserved(1, Need.AHEAD) as granted:
                 assert granted
             assert used.gaps
         table.release(used)
+
+
+def test_r24_what_is_fetched_ahead_of_a_reader_makes_room_of_what_was_read(parts: Parts) -> None:
+    """A file that is read in order through a small cache is not asked for piece by piece."""
+    with table_of(parts, 2 * SIZE) as table:
+        files = [table.acquire(f"/{number}", token(), 1) for number in range(3)]
+        for file in files:
+            (claim,) = file.state.claim(0, SIZE)  # of which no reader has asked for anything yet
+            for offset in range(0, SIZE, BLOCK):
+                file.accept(claim, offset, content()[offset : offset + BLOCK])
+            file.release_claim(claim, None)
+        assert not files[2].gaps
+        assert files[0].gaps
+        for file in files:
+            table.release(file)
 
 
 def test_no_byte_is_written_that_there_is_no_room_for(parts: Parts) -> None:
