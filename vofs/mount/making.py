@@ -65,13 +65,17 @@ class Making:
         What is written in it makes its node again, so it keeps its name (R11): whoever makes the
         file now shares it, as a new one.
         """
-        file = self._parts.table.peek(node_path)
-        if file is not None and not file.is_dirty:
-            try:
+        file = self._parts.table.use(node_path)  # it does not leave memory meanwhile
+        if file is None:
+            return
+        try:
+            if not file.is_dirty:
                 self._parts.tree.lookup(node_path)
-            except NodeNotFound:
-                for size in (1, 0):  # an empty one is changed by that, too, and so sent
-                    self._truncate(file, size)
+        except NodeNotFound:
+            for size in (1, 0):  # an empty one is changed by that, too, and so sent
+                self._truncate(file, size)
+        finally:
+            self._parts.table.release(file)
 
     def _truncate(self, file: CachedFile, size: int) -> None:
         self._parts.quota.require(file, size)
